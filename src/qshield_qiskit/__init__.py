@@ -1,0 +1,1 @@
+"""Train, attack and honestly judge hybrid quantum-classical image classifiers in Qiskit."""

@@ -1,0 +1,1 @@
+"""Backends: the things behind a name in backends/, which transpile and carry a noise model."""

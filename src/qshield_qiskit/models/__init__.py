@@ -1,0 +1,1 @@
+"""Backbones, fusion rules and the hybrid classifier."""

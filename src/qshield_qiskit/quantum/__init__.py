@@ -1,0 +1,1 @@
+"""Circuit templates, device noise, the exact simulator and the quantum layer."""

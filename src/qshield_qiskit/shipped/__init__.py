@@ -1,0 +1,1 @@
+"""Where a wheel keeps its copies of circuits/, backends/ and experiments/."""
