@@ -1,0 +1,30 @@
+"""CX on the even bonds, then on the odd ones: the chain's n - 1 gates in depth two."""
+
+from collections.abc import Sequence
+
+from qshield_qiskit.quantum.layered import layered_circuit
+from qshield_qiskit.quantum.template import CircuitTemplate
+
+
+def build(
+    num_qubits: int,
+    reps: int = 1,
+    encoding: str = "enhanced_angle",
+    ansatz: str = "rotations",
+    readout: str | Sequence[str] = "probabilities",
+    *,
+    reupload: bool = False,
+) -> CircuitTemplate:
+    """Build the template; `layered_circuit` explains the settings."""
+    chain = [(qubit, qubit + 1) for qubit in range(num_qubits - 1)]
+    entangler = chain[::2] + chain[1::2]
+    return layered_circuit(
+        "pairwise",
+        num_qubits,
+        entangler,
+        reps=reps,
+        encoding=encoding,
+        ansatz=ansatz,
+        readout=readout,
+        reupload=reupload,
+    )
