@@ -1,4 +1,4 @@
-"""The common frame of the templates in circuits/: an encoding, then layers of rotations and one CX pattern."""
+"""The common frame of the templates in circuits/: an encoding, then layers of rotations and CX gates."""
 
 from __future__ import annotations
 
