@@ -10,7 +10,7 @@ from qiskit.circuit import ParameterVector
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.ansatz import find_ansatz
 from qshield_qiskit.quantum.encodings import find_encoding
-from qshield_qiskit.quantum.readout import observables_of
+from qshield_qiskit.quantum.observables import observables_of
 from qshield_qiskit.quantum.template import CircuitTemplate, mark_layer_end
 
 
