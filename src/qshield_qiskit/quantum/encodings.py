@@ -57,10 +57,10 @@ def amplitude(circuit: QuantumCircuit, inputs: Sequence[Parameter]) -> None:
     """Write 2**n - 1 hyperspherical angles, which together reach every real state of n qubits.
 
     The angles are the nodes of a binary tree, in heap order: x_0 divides the norm between the highest
-    qubit's 0 and 1, x_1 and x_2 divide each half by the next, and so on. A basis state's amplitude is the product
-    along its path from the root, of cos(x/2) where the path turns to 0 and sin(x/2) where it turns to 1. Each
-    level is one uniformly controlled RY, taken apart by a Gray code, so that every gate's angle is linear in
-    the inputs. `hyperspherical_angles` finds the angles of a given vector.
+    qubit's 0 and 1, x_1 and x_2 divide each half by the next, and so on. A basis state's amplitude is the
+    product along its path from the root, of cos(x/2) where the path turns to 0 and sin(x/2) where it turns
+    to 1. Each level is one uniformly controlled RY, taken apart by a Gray code, so that every gate's angle
+    is linear in the inputs. `hyperspherical_angles` finds the angles of a given vector.
 
     References:
         Mottonen et al., "Transformation of quantum states using uniformly controlled rotations",

@@ -42,7 +42,7 @@ def mark_layer_end(circuit: QuantumCircuit) -> None:
         circuit.append(LayerEnd(), [qubit])
 
 
-@dataclass(frozen=True, init=False, eq=False)
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class CircuitTemplate:
     """A quantum circuit with named inputs and weights, and no noise.
 
@@ -103,6 +103,12 @@ class CircuitTemplate:
         object.__setattr__(self, "weights", list(weights))
         object.__setattr__(self, "observables", _operators(observables, own.num_qubits))
         object.__setattr__(self, "name", name or circuit.name)
+
+    def __repr__(self) -> str:
+        return (
+            f"<CircuitTemplate {self.name}: {self.num_qubits} qubits, {self.num_inputs} inputs, "
+            f"{self.num_weights} weights, {self.num_outputs} outputs>"
+        )
 
     @property
     def num_qubits(self) -> int:

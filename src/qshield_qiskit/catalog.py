@@ -1,0 +1,190 @@
+"""Names to files: the circuits, backends and experiments that ship with the package, and the user's own.
+
+A name is looked for in three places and the last one that knows it wins: what ships with the package, the
+checkout around the working directory, the working directory itself. So `./circuits/mine.py` is found as `mine`,
+and `./circuits/full.py` replaces ours. Listing reads files without running them; loading runs the one asked for.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from qshield_qiskit.errors import InputError, unknown
+from qshield_qiskit.modules import first_line, load_module
+
+if TYPE_CHECKING:
+    from qshield_qiskit.devices.backend import Backend
+    from qshield_qiskit.quantum.template import CircuitTemplate
+
+Origin = Literal["shipped", "checkout", "here"]
+
+SUFFIXES = {"circuits": ".py", "backends": ".py", "experiments": ".yaml"}
+"""The kinds, each a folder of that name, and what its files end in."""
+
+FAKE_PREFIX = "fake_"
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name that can be typed, and the file behind it.
+
+    Args:
+        kind: "circuits", "backends" or "experiments".
+        name: The file's name without its ending, after its folder if it lies in one (`paper/digits`).
+        path: The file.
+        summary: First line of its docstring, or of a YAML file's leading comment.
+        origin: "shipped" with the package, in the "checkout", or "here" in the working directory.
+    """
+
+    kind: str
+    name: str
+    path: Path
+    summary: str
+    origin: Origin
+
+
+def find(kind: str) -> dict[str, Entry]:
+    """List every name of a kind, sorted; no file is run.
+
+    Args:
+        kind: "circuits", "backends" or "experiments".
+    """
+    suffix = SUFFIXES[kind]
+    entries: dict[str, Entry] = {}
+    for origin, folder in _folders(kind):
+        for path in sorted(folder.rglob(f"*{suffix}")):
+            relative = path.relative_to(folder).with_suffix("")
+            if path.is_file() and not any(part.startswith(("_", ".")) for part in relative.parts):
+                name = relative.as_posix()
+                entries[name] = Entry(kind, name, path, _summary(path), origin)
+    return dict(sorted(entries.items()))
+
+
+def entry(kind: str, name: str) -> Entry:
+    """Look one name up; a path to a file of the right ending is taken as it stands.
+
+    Raises:
+        InputError: There is no such name.
+    """
+    suffix = SUFFIXES[kind]
+    entries = find(kind)
+    if name in entries:
+        return entries[name]
+    path = Path(name)
+    if path.suffix == suffix:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; `qshield list {kind}` shows the names that are known")
+        return Entry(kind, path.stem, path.resolve(), _summary(path), "here")
+    raise unknown(kind.removesuffix("s"), name, [*entries, *_families(kind)])
+
+
+def load_circuit(name: str, num_qubits: int, **options: Any) -> CircuitTemplate:
+    """Build the template of circuits/<name>.py.
+
+    Args:
+        name: A name that `find("circuits")` lists, or a path to a Python file.
+        num_qubits: Number of qubits.
+        options: Whatever else the file's `build` declares, such as reps or encoding.
+
+    Raises:
+        InputError: No such name, a file that does not load, or an option that its `build` does not declare.
+    """
+    template = _build(entry("circuits", name), num_qubits, options, gives=("circuit", "inputs", "weights"))
+    return cast("CircuitTemplate", template)
+
+
+def load_backend(name: str, num_qubits: int, **options: Any) -> Backend:
+    """Build the backend of backends/<name>.py, or of a device snapshot for a name like `fake_torino`.
+
+    Args:
+        name: A name that `find("backends")` lists, `fake_<device>`, or a path to a Python file.
+        num_qubits: Number of qubits.
+        options: Whatever else the backend's `build` declares, such as calibration or p.
+
+    Raises:
+        InputError: As for `load_circuit`.
+    """
+    if name.startswith(FAKE_PREFIX) and name not in find("backends"):
+        fake = import_module("qshield_qiskit.devices.fake")
+        _check_options(fake.build, options, f"backend {name}", leading=2)
+        return cast("Backend", fake.build(name.removeprefix(FAKE_PREFIX), num_qubits, **options))
+    backend = _build(entry("backends", name), num_qubits, options, gives=("transpile", "noise_model"))
+    return cast("Backend", backend)
+
+
+def _build(found: Entry, num_qubits: int, options: dict[str, Any], *, gives: tuple[str, ...]) -> object:
+    """Call a file's `build` and check that what it returns has the attributes that we use."""
+    build = getattr(load_module(found.path), "build", None)
+    if not callable(build):
+        raise InputError(f"{found.path}: has no function build(num_qubits, ...)")
+    _check_options(build, options, str(found.path), leading=1)
+    built: object = build(num_qubits, **options)
+    if not all(hasattr(built, attribute) for attribute in gives):
+        expected = "CircuitTemplate" if found.kind == "circuits" else "Backend"
+        raise InputError(f"{found.path}: build returned a {type(built).__name__}, not a {expected}")
+    return built
+
+
+def _check_options(build: Callable[..., Any], options: dict[str, Any], owner: str, *, leading: int) -> None:
+    """Hold options to what `build` declares after its `leading` positional arguments."""
+    parameters = list(inspect.signature(build).parameters.values())
+    if not parameters:
+        raise InputError(f"{owner}: build takes no arguments, but its first must be num_qubits")
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    declared = [parameter.name for parameter in parameters[leading:]]
+    for option in options:
+        if option not in declared:
+            near = difflib.get_close_matches(option, declared, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            known = ", ".join(declared) or "none"
+            raise InputError(f"{owner}: build declares no setting {option!r}{hint} (known: {known})")
+    required = {parameter.name for parameter in parameters[leading:] if parameter.default is parameter.empty}
+    missing = sorted(required - set(options))
+    if missing:
+        raise InputError(f"{owner}: build needs a value for {', '.join(missing)}")
+
+
+def _folders(kind: str) -> Iterator[tuple[Origin, Path]]:
+    """Give the folders of a kind, the one that wins last."""
+    shipped = _PACKAGE / "shipped" / kind
+    source = _PACKAGE.parents[1]
+    if not any(shipped.rglob(f"*{SUFFIXES[kind]}")) and _is_checkout(source):
+        shipped = source / kind  # an editable install: the source tree is what ships
+    here = Path.cwd()
+    checkout = next((folder for folder in (here, *here.parents) if _is_checkout(folder)), None)
+    yield "shipped", shipped
+    if checkout is not None:
+        yield "checkout", checkout / kind
+    if checkout != here:
+        yield "here", here / kind
+
+
+def _is_checkout(folder: Path) -> bool:
+    return (folder / "src" / "qshield_qiskit" / "catalog.py").is_file()
+
+
+def _families(kind: str) -> list[str]:
+    """Name the groups of names that no file stands for."""
+    return [f"{FAKE_PREFIX}<device>"] if kind == "backends" else []
+
+
+def _summary(path: Path) -> str:
+    """Read the first line that describes a file, without running it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".py":
+            return (ast.get_docstring(ast.parse(text)) or "").split("\n", 1)[0]
+    except (SyntaxError, ValueError, OSError) as error:
+        return f"(cannot be read: {first_line(error)})"
+    first = text.lstrip().split("\n", 1)[0]
+    return first.lstrip("# ").rstrip() if first.startswith("#") else ""
