@@ -1,0 +1,169 @@
+"""The exact simulator: a transpiled circuit under its device's noise, as a differentiable torch function.
+
+    y(x, w) = R  S_m(x, w) ... S_1(x, w)  kron_q v_q(x, w)
+
+with v_q the local vectors of the single qubits, S_i the segments of blocks (see `blocks`) and R the readout. While the
+encoding comes first, as in the templates without re-uploading, R S_1 is one matrix T that is the same for all images, so
+that one attack step costs a small matrix product. It is evolved backwards from the readout (the Heisenberg picture) and
+kept for as long as the weights stay what they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
+from qiskit.quantum_info import SparsePauliOp
+from qiskit_aer.noise import NoiseModel
+from torch import Tensor
+
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.quantum.blocks import group
+from qshield_qiskit.quantum.evolution import Kind, ProductState, SegmentEvolution
+from qshield_qiskit.quantum.lowering import lower
+from qshield_qiskit.quantum.planning import Engine, Plan, plan
+from qshield_qiskit.quantum.readout import AmplitudeReadout, readout_rows
+from qshield_qiskit.quantum.representations import Amplitudes, PauliTransfer, Representation
+
+STATE_DTYPES = {
+    "pauli_transfer": {torch.float32: torch.float32, torch.float64: torch.float64},
+    "amplitudes": {torch.float32: torch.complex64, torch.float64: torch.complex128},
+}
+
+
+class ExactSimulator:
+    """Outcome probabilities or expectation values of a circuit under noise, exact and differentiable.
+
+    Args:
+        circuit: What runs, its angles in terms of `inputs` and `weights`; usually `backend.transpile(template.circuit)`.
+        inputs: The parameters that differ from image to image, in the order of the inputs' columns.
+        weights: The trainable parameters, in order.
+        observables: Hermitian operators on the user's qubits; None gives the outcome probabilities in Qiskit's order
+            (qubit 0 least significant).
+        noise_model: The Aer noise model to run under, readout error included; None for none.
+        num_qubits: How many of the circuit's qubits were the user's own before transpiling; all by default.
+        engine: "pauli_transfer" (exact with noise), "statevector" (exact without), "trajectories" (samples the noise) or
+            "auto", which takes the cheapest exact one and trajectories beyond 8 noisy qubits.
+        trajectories: Number of trajectories where noise is sampled; the error falls with its square root.
+        seed: Seed of the trajectories.
+    """
+
+    def __init__(
+        self,
+        circuit: QuantumCircuit,
+        inputs: Sequence[Parameter],
+        weights: Sequence[Parameter],
+        observables: Sequence[SparsePauliOp] | None = None,
+        noise_model: NoiseModel | None = None,
+        *,
+        num_qubits: int | None = None,
+        engine: Engine = "auto",
+        trajectories: int = 128,
+        seed: int = 0,
+    ) -> None:
+        self.inputs, self.weights = tuple(inputs), tuple(weights)
+        self.observables = None if observables is None else tuple(observables)
+        self._lowered = lower(circuit, noise_model, num_qubits)
+        self.num_outputs = 2 ** len(self._lowered.positions) if self.observables is None else len(self.observables)
+        self._grouped = group(self._lowered, self.inputs)
+        self.plan: Plan = plan(self._grouped, self.num_outputs, self._lowered.noisy, trajectories, engine)
+        self._samples, self._seed = trajectories if self.plan.engine == "trajectories" else 1, seed
+        self._compiled: dict[Kind, _Compiled] = {}
+
+    def __call__(self, inputs: Tensor, weights: Tensor) -> Tensor:
+        """Run the circuit.
+
+        Args:
+            inputs: (..., I) angles in radians, on any device, float32 or float64 (lower precisions are widened).
+            weights: (W,) angles in radians.
+
+        Returns:
+            (..., O) probabilities or expectation values, in the dtype and on the device of `inputs`.
+
+        Raises:
+            InputError: The last axis of `inputs`, or `weights`, has another length than the circuit has parameters.
+        """
+        if inputs.ndim == 0 or inputs.shape[-1] != len(self.inputs):
+            raise InputError(f"inputs have shape {tuple(inputs.shape)}; expected (..., {len(self.inputs)}) angles")
+        if weights.shape != (len(self.weights),):
+            raise InputError(f"weights have shape {tuple(weights.shape)}; expected ({len(self.weights)},) angles")
+        real = torch.float64 if inputs.dtype == torch.float64 else torch.float32
+        rows = inputs.reshape(-1, len(self.inputs)).to(real)  # (B, I)
+        compiled = self._compile(real, inputs.device)
+        outputs = compiled(rows, weights.to(inputs.device, real))  # (B, O)
+        return outputs.reshape(*inputs.shape[:-1], self.num_outputs).to(inputs.dtype)
+
+    def _compile(self, real: torch.dtype, device: torch.device) -> _Compiled:
+        amplitudes = self.plan.engine != "pauli_transfer"
+        kind = Kind(real, STATE_DTYPES["amplitudes" if amplitudes else "pauli_transfer"][real], device)
+        if kind not in self._compiled:
+            # Constants that were born in inference mode could not be used in a training step later.
+            with torch.inference_mode(False):
+                self._compiled[kind] = _Compiled(self, kind)
+        return self._compiled[kind]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_compiled": {}}
+
+
+class _Compiled:
+    """A simulator's tensors for one dtype and device, and the fused matrices of the weights seen last."""
+
+    def __init__(self, simulator: ExactSimulator, kind: Kind) -> None:
+        lowered, grouped = simulator._lowered, simulator._grouped
+        representation: Representation
+        if simulator.plan.engine == "pauli_transfer":
+            representation = PauliTransfer()
+            final_rows = kind.tensor(readout_rows(lowered, simulator.observables)[None])  # (1, O, 4^n)
+            self._readout = None
+        else:
+            representation = Amplitudes(simulator._samples, simulator._seed)
+            final_rows = None
+            self._readout = AmplitudeReadout(lowered, simulator.observables)
+        parameters = (representation, simulator.inputs, simulator.weights, kind)
+        self._num_inputs = len(simulator.inputs)
+        self._product = ProductState(grouped.prefixes, *parameters)
+        size = representation.dimension**lowered.num_qubits
+        self._segments: list[SegmentEvolution] = []
+        for i, (segment, fuse) in enumerate(zip(grouped.segments, simulator.plan.fuse, strict=True)):
+            rows = None
+            if fuse:
+                last = i == len(grouped.segments) - 1
+                rows = final_rows if last and final_rows is not None else torch.eye(size).to(kind.device, kind.state)[None]
+            self._segments.append(SegmentEvolution(segment, rows, *parameters))
+        fused_readout = bool(simulator.plan.fuse) and simulator.plan.fuse[-1]
+        self._final_rows = None if fused_readout else final_rows
+        self._cache: tuple[bytes, list[list[Tensor]]] | None = None
+
+    def __call__(self, inputs: Tensor, weights: Tensor) -> Tensor:
+        """(B, I) and (W,) to (B, O)."""
+        prepared = self._prepared(weights)
+        state = self._product(inputs, weights)  # (S, B, d^n)
+        for segment, ready in zip(self._segments, prepared, strict=True):
+            state = segment(state, inputs, weights, ready)
+        if self._readout is not None:
+            return self._readout(state)
+        if self._final_rows is not None:
+            state = state @ self._final_rows.mT
+        return state.mean(0)
+
+    def _prepared(self, weights: Tensor) -> list[list[Tensor]]:
+        """The image-independent matrices; kept by the weights' values where no gradient to the weights is wanted."""
+        if _under_functorch() or (torch.is_grad_enabled() and weights.requires_grad):
+            return self._prepare(weights)
+        key = weights.detach().cpu().numpy().tobytes()
+        if self._cache is None or self._cache[0] != key:
+            with torch.inference_mode(False), torch.no_grad():
+                self._cache = (key, self._prepare(weights.clone()))
+        return self._cache[1]
+
+    def _prepare(self, weights: Tensor) -> list[list[Tensor]]:
+        nothing = weights.new_zeros(1, self._num_inputs)
+        return [segment.prepare(nothing, weights) for segment in self._segments]
+
+
+def _under_functorch() -> bool:
+    return torch._C._functorch.peek_interpreter_stack() is not None
