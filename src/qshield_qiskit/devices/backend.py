@@ -1,0 +1,89 @@
+"""The thing behind a name in backends/: it transpiles circuits, knows their noise and can run them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from qiskit import QuantumCircuit, qpy
+from qiskit.transpiler import Target
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel
+
+from qshield_qiskit.devices import transpiling
+from qshield_qiskit.quantum.calibration import Calibration
+
+_CACHE_SIZE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Backend:
+    """A place for circuits of up to `num_qubits` qubits.
+
+    Attributes:
+        name: What one types to get it.
+        num_qubits: Number of qubits.
+        noise_model: The noise that its circuits meet; None means none.
+        calibration: The device figures that the noise and the couplings come from; None for a backend without a device.
+        keeps_layer_marks: Whether `transpile` turns layer marks into labelled identities, to which the noise model
+            attaches its channel, instead of dropping them.
+    """
+
+    name: str
+    num_qubits: int
+    noise_model: NoiseModel | None = None
+    calibration: Calibration | None = None
+    keeps_layer_marks: bool = False
+    _transpiled: dict[bytes, QuantumCircuit] = field(default_factory=dict, init=False, repr=False)
+
+    @classmethod
+    def calibrated(cls, name: str, calibration: Calibration) -> Backend:
+        """Make the backend of a calibration: all its qubits, couplings and noise."""
+        return cls(name, calibration.num_qubits, calibration.noise_model(), calibration)
+
+    @cached_property
+    def target(self) -> Target | None:
+        """Gates, couplings and durations that circuits are transpiled to; None without a device."""
+        return None if self.calibration is None else self.calibration.target()
+
+    def transpile(self, circuit: QuantumCircuit) -> QuantumCircuit:
+        """Rewrite a circuit into the very one that the layer and the oracle run, still in the user's parameters.
+
+        On a calibrated device it is laid out, routed, written in the device's gates and scheduled as late as
+        possible, idle times made explicit; without one, its gates stay as they are. The same circuit always gives
+        the same answer.
+
+        Args:
+            circuit: At most `num_qubits` qubits, unitary up to final measurements.
+
+        Returns:
+            The circuit; its `layout` tells where the user's qubits went, and is None if they stayed.
+
+        Raises:
+            InputError: The circuit has too many qubits, or resets, branches or measures before its end.
+        """
+        key = _fingerprint(circuit)
+        if key not in self._transpiled:
+            if len(self._transpiled) >= _CACHE_SIZE:
+                self._transpiled.clear()
+            self._transpiled[key] = self._rewrite(circuit)
+        return self._transpiled[key].copy()
+
+    def simulator(self) -> AerSimulator:
+        """An Aer density-matrix simulator with this backend's noise: the oracle for circuits from `transpile`."""
+        return AerSimulator(method="density_matrix", noise_model=self.noise_model)
+
+    def _rewrite(self, circuit: QuantumCircuit) -> QuantumCircuit:
+        transpiling.check_size(circuit, self.num_qubits, self.name)
+        if self.calibration is None or self.target is None:
+            return transpiling.for_simulator(circuit, keep_layer_marks=self.keeps_layer_marks)
+        return transpiling.for_device(circuit, self.calibration, self.target)
+
+
+def _fingerprint(circuit: QuantumCircuit) -> bytes:
+    """Digest everything about a circuit, the identity of its parameters included."""
+    buffer = io.BytesIO()
+    qpy.dump(circuit, buffer)
+    return hashlib.sha256(buffer.getvalue()).digest()
