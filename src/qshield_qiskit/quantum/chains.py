@@ -79,6 +79,30 @@ def stack(chains: Sequence[Chain]) -> tuple[Array, list[ParameterExpression | No
     return np.stack(rows, axis=1), angles
 
 
+def group_steps(steps: Array, zero: Array) -> list[tuple[int, Array]]:
+    """Contract consecutive steps of a stack, so that a group of them acts as one matrix on an outer product.
+
+    With t_i = (1, cos, sin) of a step's angle and v the vector before the group, the vector behind it is G (t_2 x t_1 x v).
+
+    Args:
+        steps: (S, R, L, 3, d, d) as from `stack`.
+        zero: The vector that the chains start from, (d, 1).
+
+    Returns:
+        (number of steps, G) for each group; G is (S, R, d, 27) for the first three steps, which start from `zero`, and
+        (S, R, d, 9 d) for every two after them.
+    """
+    groups, length = [], steps.shape[2]
+    for first in (0, *range(3, length, 2)):
+        width = min(3 if first == 0 else 2, length - first)
+        matrix = steps[:, :, first] @ zero if first == 0 else steps[:, :, first]  # (S, R, 3, d, 1 or d)
+        for i in range(first + 1, first + width):
+            matrix = np.einsum("srkab,srjbc->srkjac", steps[:, :, i], matrix)
+            matrix = matrix.reshape(*matrix.shape[:2], -1, *matrix.shape[-2:])
+        groups.append((width, matrix.swapaxes(2, 3).reshape(*matrix.shape[:2], matrix.shape[3], -1)))
+    return groups
+
+
 def _embed(matrix: Array, qubits: Sequence[int], onto: Sequence[int], dimension: int) -> Array:
     """Widen matrices (..., d^k, d^k) on `qubits` (least significant first) to `onto` (most significant first)."""
     others = [qubit for qubit in onto if qubit not in qubits]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sympy
@@ -28,16 +27,66 @@ FUNCTIONS: dict[Any, Callable[[Tensor], Tensor]] = {
 }
 
 
-class Angles:
-    """A vector of angles as a function of inputs and weights.
+def affine_form(expression: ParameterExpression) -> tuple[dict[Parameter, float], float] | None:
+    """Slopes and offset of an affine expression, None if it is not affine.
 
-    Affine expressions, nearly all that occur, are one matrix product; the others (such as (pi - x0)(pi - x1) of a ZZ
-    feature map) are walked term by term and added.
+    >>> x = Parameter("x")
+    >>> affine_form(2 * x + 1)
+    ({Parameter(x): 2.0}, 1.0)
+    >>> affine_form(x * x) is None
+    True
+    """
+    slopes = {parameter: expression.gradient(parameter) for parameter in expression.parameters}
+    if any(isinstance(slope, ParameterExpression | complex) for slope in slopes.values()):
+        return None
+    at_zero = expression.bind(dict.fromkeys(expression.parameters, 0.0))
+    return {parameter: float(slope) for parameter, slope in slopes.items()}, float(at_zero.numeric())
+
+
+def evaluate(expression: sympy.Expr, values: Mapping[str, Tensor]) -> Tensor:
+    """Walk a symbolic expression with tensors for its symbols.
 
     Args:
-        expressions: One a wanted angle; None gives the angle 0.
-        inputs: The parameters that `inputs` is made of when called, in order.
-        weights: The parameters that `weights` is made of when called, in order.
+        expression: As given by `ParameterExpression.sympify`.
+        values: One tensor a symbol; they broadcast against each other.
+
+    Returns:
+        The value, differentiable in all of them.
+
+    Raises:
+        InputError: A function occurs that has no differentiable form in torch.
+    """
+    node: Any = expression
+    if node.is_Symbol:
+        return values[node.name]
+    if node.is_number:
+        return torch.full_like(next(iter(values.values())), float(node))
+    arguments = [evaluate(argument, values) for argument in node.args]
+    if node.is_Add:
+        return sum(arguments[1:], start=arguments[0])
+    if node.is_Mul:
+        return math.prod(arguments[1:], start=arguments[0])
+    if node.is_Pow:
+        exponent = node.exp
+        return arguments[0] ** int(exponent) if exponent.is_Integer else torch.pow(arguments[0], arguments[1])
+    if node.func in FUNCTIONS:
+        return FUNCTIONS[node.func](arguments[0])
+    raise InputError(f"an angle uses {node.func.__name__}, which has no differentiable form here; write it without")
+
+
+class RotationTerms:
+    """(1, cos, sin) of many scaled angles, as a function of inputs and weights.
+
+    All three are cosines of affine functions, so for affine angles (nearly all that occur) the whole table is one matrix
+    product and one cosine. The other angles, such as the (pi - x0)(pi - x1) of a ZZ feature map, are walked and added.
+
+    Args:
+        expressions: The angles; None gives the angle 0.
+        inputs: The parameters that make up `inputs` when called, in order.
+        weights: The parameters that make up `weights` when called, in order.
+        scale: What every angle is multiplied with first.
+        dtype: Real dtype of inputs, weights and result.
+        device: Their device.
     """
 
     def __init__(
@@ -45,65 +94,59 @@ class Angles:
         expressions: Sequence[ParameterExpression | None],
         inputs: Sequence[Parameter],
         weights: Sequence[Parameter],
+        scale: float,
+        dtype: torch.dtype,
+        device: torch.device,
     ) -> None:
         column = {parameter: i for i, parameter in enumerate([*inputs, *weights])}
-        self.num_inputs = len(inputs)
-        self.coefficients = torch.zeros(len(column), len(expressions), dtype=torch.float64)
-        self.offsets = torch.zeros(len(expressions), dtype=torch.float64)
-        self.others: list[tuple[int, sympy.Expr]] = []
-        self._column_by_name = {parameter.name: i for parameter, i in column.items()}
+        slopes = torch.zeros(len(expressions), len(column), dtype=torch.float64)
+        offsets = torch.zeros(len(expressions), dtype=torch.float64)
+        self._walked: list[sympy.Expr] = []
+        chosen = []
         for i, expression in enumerate(expressions):
             if expression is None:
                 continue
-            slopes = {p: expression.gradient(p) for p in expression.parameters}
-            if any(isinstance(slope, ParameterExpression | complex) for slope in slopes.values()):
-                self.others.append((i, expression.sympify()))
+            form = affine_form(expression)
+            if form is None:
+                self._walked.append(expression.sympify())
+                chosen.append(i)
                 continue
-            for parameter, slope in slopes.items():
-                self.coefficients[column[parameter], i] = float(slope)
-            self.offsets[i] = float(expression.bind(dict.fromkeys(expression.parameters, 0.0)).numeric())
+            for parameter, slope in form[0].items():
+                slopes[i, column[parameter]] = slope
+            offsets[i] = form[1]
+        selection = torch.zeros(len(expressions), len(chosen), dtype=torch.float64)
+        selection[chosen, range(len(chosen))] = 1.0
+        # The rows of an angle a are cos(0 a), cos(a) and cos(a - pi/2).
+        mask = torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64) * scale
+        shift = torch.tensor([0.0, 0.0, -math.pi / 2], dtype=torch.float64)
 
-    def to(self, dtype: torch.dtype, device: torch.device) -> Angles:
-        """A copy that takes and gives tensors of this dtype on this device."""
-        moved = copy.copy(self)
-        moved.coefficients = self.coefficients.to(device, dtype)
-        moved.offsets = self.offsets.to(device, dtype)
-        return moved
+        def spread(matrix: Tensor) -> Tensor:
+            return torch.einsum("ai,k->aki", matrix, mask).flatten(0, 1).to(device, dtype)
+
+        self._input_slopes, self._weight_slopes = spread(slopes[:, : len(inputs)]), spread(slopes[:, len(inputs) :])
+        self._selection = spread(selection)
+        self._offsets = (offsets[:, None] * mask + shift).reshape(-1, 1).to(device, dtype)
+        self._uses_inputs, self._uses_weights = bool(self._input_slopes.any()), bool(self._weight_slopes.any())
+        self._names = [parameter.name for parameter in column]
 
     def __call__(self, inputs: Tensor, weights: Tensor) -> Tensor:
         """Evaluate.
 
         Args:
-            inputs: (B, I), radians.
-            weights: (W,), radians.
+            inputs: (I, B), radians.
+            weights: (W, 1), radians.
 
         Returns:
-            (B, A) angles in radians.
+            (3 A, B), angle by angle; B is 1 where no input occurs.
         """
-        angles = weights @ self.coefficients[self.num_inputs :] + self.offsets  # (A,)
-        angles = inputs @ self.coefficients[: self.num_inputs] + angles  # (B, A)
-        if not self.others:
-            return angles
-        values = torch.cat([inputs, weights.expand(*inputs.shape[:-1], -1)], dim=-1)  # (B, I + W)
-        columns = list(angles.unbind(-1))
-        for i, expression in self.others:
-            columns[i] = self._walk(expression, values)
-        return torch.stack(columns, dim=-1)
-
-    def _walk(self, node: Any, values: Tensor) -> Tensor:
-        if node.is_Symbol:
-            return values[..., self._column_by_name[node.name]]
-        if node.is_number:
-            return values.new_full(values.shape[:-1], float(node))
-        arguments = [self._walk(argument, values) for argument in node.args]
-        if node.is_Add:
-            return torch.stack(arguments).sum(0)
-        if node.is_Mul:
-            return math.prod(arguments[1:], start=arguments[0])
-        if node.is_Pow and node.exp.is_Integer:
-            return arguments[0] ** int(node.exp)
-        if node.is_Pow:
-            return arguments[0] ** arguments[1]
-        if node.func in FUNCTIONS:
-            return FUNCTIONS[node.func](arguments[0])
-        raise InputError(f"angle expression uses {node.func.__name__}, which has no differentiable form here; rewrite it")
+        arguments = self._offsets
+        if self._uses_weights:
+            arguments = torch.addmm(arguments, self._weight_slopes, weights)  # (3 A, 1)
+        if self._uses_inputs:
+            arguments = torch.addmm(arguments, self._input_slopes, inputs)  # (3 A, B)
+        if self._walked:
+            columns = [*inputs.unbind(0), *weights.expand(-1, inputs.shape[1]).unbind(0)]  # each (B,)
+            values = dict(zip(self._names, columns, strict=True))
+            walked = torch.stack([evaluate(expression, values) for expression in self._walked])
+            arguments = arguments + self._selection @ walked
+        return torch.cos(arguments)

@@ -69,7 +69,7 @@ def _misreading(circuit: LoweredCircuit) -> list[tuple[float, float]]:
 
 
 class AmplitudeReadout:
-    """Outputs from amplitudes (S, B, 2^n), averaged over S trajectories and normalised by their mean norm.
+    """Outputs from amplitudes (S, 2^n, B), averaged over S trajectories and normalised by their mean norm.
 
     Args:
         circuit: Says where each qubit ends and how it is misread.
@@ -82,6 +82,7 @@ class AmplitudeReadout:
 
     def __call__(self, amplitudes: Tensor) -> Tensor:
         """Outputs (B, O), real."""
+        amplitudes = amplitudes.mT  # (S, B, 2^n)
         density = amplitudes.real**2 + amplitudes.imag**2  # (S, B, 2^n)
         norm = density.sum(-1).mean(0).unsqueeze(-1)  # (B, 1); 1 without noise
         if self._terms is None:

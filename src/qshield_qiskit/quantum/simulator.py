@@ -22,7 +22,7 @@ from torch import Tensor
 
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.blocks import group
-from qshield_qiskit.quantum.evolution import Kind, ProductState, SegmentEvolution
+from qshield_qiskit.quantum.evolution import Frame, Kind, ProductState, SegmentEvolution
 from qshield_qiskit.quantum.lowering import lower
 from qshield_qiskit.quantum.planning import Engine, Plan, plan
 from qshield_qiskit.quantum.readout import AmplitudeReadout, readout_rows
@@ -91,9 +91,9 @@ class ExactSimulator:
         if weights.shape != (len(self.weights),):
             raise InputError(f"weights have shape {tuple(weights.shape)}; expected ({len(self.weights)},) angles")
         real = torch.float64 if inputs.dtype == torch.float64 else torch.float32
-        rows = inputs.reshape(-1, len(self.inputs)).to(real)  # (B, I)
+        columns = inputs.reshape(-1, len(self.inputs)).to(real).T  # (I, B)
         compiled = self._compile(real, inputs.device)
-        outputs = compiled(rows, weights.to(inputs.device, real))  # (B, O)
+        outputs = compiled(columns, weights.to(inputs.device, real).unsqueeze(1))  # (B, O)
         return outputs.reshape(*inputs.shape[:-1], self.num_outputs).to(inputs.dtype)
 
     def _compile(self, real: torch.dtype, device: torch.device) -> _Compiled:
@@ -113,42 +113,31 @@ class _Compiled:
     """A simulator's tensors for one dtype and device, and the fused matrices of the weights seen last."""
 
     def __init__(self, simulator: ExactSimulator, kind: Kind) -> None:
-        lowered, grouped = simulator._lowered, simulator._grouped
-        representation: Representation
-        if simulator.plan.engine == "pauli_transfer":
-            representation = PauliTransfer()
-            final_rows = kind.tensor(readout_rows(lowered, simulator.observables)[None])  # (1, O, 4^n)
-            self._readout = None
-        else:
-            representation = Amplitudes(simulator._samples, simulator._seed)
-            final_rows = None
-            self._readout = AmplitudeReadout(lowered, simulator.observables)
-        parameters = (representation, simulator.inputs, simulator.weights, kind)
+        lowered, grouped, fuse = simulator._lowered, simulator._grouped, simulator.plan.fuse
+        transfer = simulator.plan.engine == "pauli_transfer"
+        representation: Representation = PauliTransfer() if transfer else Amplitudes(simulator._samples, simulator._seed)
+        frame = Frame(representation, simulator.inputs, simulator.weights, kind)
+        self._readout = None if transfer else AmplitudeReadout(lowered, simulator.observables)
         self._num_inputs = len(simulator.inputs)
-        self._product = ProductState(grouped.prefixes, *parameters)
-        size = representation.dimension**lowered.num_qubits
-        self._segments: list[SegmentEvolution] = []
-        for i, (segment, fuse) in enumerate(zip(grouped.segments, simulator.plan.fuse, strict=True)):
-            rows = None
-            if fuse:
-                last = i == len(grouped.segments) - 1
-                rows = final_rows if last and final_rows is not None else torch.eye(size).to(kind.device, kind.state)[None]
-            self._segments.append(SegmentEvolution(segment, rows, *parameters))
-        fused_readout = bool(simulator.plan.fuse) and simulator.plan.fuse[-1]
-        self._final_rows = None if fused_readout else final_rows
+        self._product = ProductState(grouped.prefixes, frame)
+        whole = torch.eye(representation.dimension**lowered.num_qubits).to(kind.device, kind.state)[None]
+        final = frame.constant(readout_rows(lowered, simulator.observables).T[None]) if transfer else whole
+        rows = [whole] * (len(fuse) - 1) + [final]
+        self._segments = [
+            SegmentEvolution(segment, rows[i] if fuse[i] else None, frame) for i, segment in enumerate(grouped.segments)
+        ]
+        self._final = None if not transfer or any(fuse[-1:]) else final.mT  # (1, O, 4^n)
         self._cache: tuple[bytes, list[list[Tensor]]] | None = None
 
     def __call__(self, inputs: Tensor, weights: Tensor) -> Tensor:
-        """(B, I) and (W,) to (B, O)."""
+        """(I, B) and (W, 1) to (B, O)."""
         prepared = self._prepared(weights)
-        state = self._product(inputs, weights)  # (S, B, d^n)
+        state = self._product(inputs, weights)  # (S, d^n, B)
         for segment, ready in zip(self._segments, prepared, strict=True):
             state = segment(state, inputs, weights, ready)
         if self._readout is not None:
             return self._readout(state)
-        if self._final_rows is not None:
-            state = state @ self._final_rows.mT
-        return state.mean(0)
+        return (state if self._final is None else self._final @ state)[0].T
 
     def _prepared(self, weights: Tensor) -> list[list[Tensor]]:
         """The image-independent matrices; kept by the weights' values where no gradient to the weights is wanted."""
@@ -161,7 +150,7 @@ class _Compiled:
         return self._cache[1]
 
     def _prepare(self, weights: Tensor) -> list[list[Tensor]]:
-        nothing = weights.new_zeros(1, self._num_inputs)
+        nothing = weights.new_zeros(self._num_inputs, 1)
         return [segment.prepare(nothing, weights) for segment in self._segments]
 
 
