@@ -1,8 +1,9 @@
 """Names to files: the circuits, backends and experiments that ship with the package, and the user's own.
 
 A name is looked for in three places and the last one that knows it wins: what ships with the package, the
-checkout around the working directory, the working directory itself. So `./circuits/mine.py` is found as `mine`,
-and `./circuits/full.py` replaces ours. Listing reads files without running them; loading runs the one asked for.
+checkout around the working directory, the working directory itself. So `./circuits/mine.py` is found as
+`mine`, and `./circuits/full.py` replaces ours. Listing reads files without running them; loading runs the
+one asked for.
 """
 
 from __future__ import annotations

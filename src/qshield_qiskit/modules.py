@@ -14,7 +14,7 @@ from qshield_qiskit.errors import InputError
 
 
 class _SourceLoader(SourceFileLoader):
-    """Reads the source every time: bytecode is cached by whole seconds, too coarse for a file being written."""
+    """Reads the source every time: bytecode caches know whole seconds, too coarse for a file being edited."""
 
     def get_code(self, fullname: str) -> CodeType:
         """Compile the file as it is now."""

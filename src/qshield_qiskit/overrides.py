@@ -1,0 +1,227 @@
+"""Settings as they are typed: `a.b=c` overrides, comma lists, YAML files, and what to say of a wrong one."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from qshield_qiskit.errors import InputError
+
+Tree = dict[str, Any]
+
+_KEY = re.compile(r"\w+(\.\w+)*")
+
+_EXPECTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a finite number",
+    "bool": "true or false",
+    "string": "a text",
+    "path": "a path",
+    "list": "a list",
+    "dict": "a mapping",
+}
+"""What pydantic's error types of that first word ask for."""
+
+
+def parse(dotted: Sequence[str], named: Set[str]) -> Tree:
+    """Read overrides such as "training.epochs=5" into a tree; values are YAML.
+
+    Args:
+        dotted: The overrides; a later one wins.
+        named: Sections whose bare name stands for their name setting: circuit=full is circuit.name=full.
+
+    Raises:
+        InputError: An override has no key, no equals sign or no YAML value.
+    """
+    full = []
+    for override in dotted:
+        key, equals, value = override.partition("=")
+        if not equals or not _KEY.fullmatch(key):
+            raise InputError(f"override {override!r}: expected key=value, such as training.epochs=5")
+        full.append(f"{key}.name={value}" if key in named else override)
+    try:
+        return _plain(OmegaConf.from_dotlist(full))
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"overrides {' '.join(dotted)}: {_one_line(error)}") from error
+
+
+def expand(dotted: Sequence[str]) -> list[list[str]]:
+    """Turn commas outside brackets and quotes into separate lists of overrides, the last varying fastest.
+
+    >>> expand(["seed=0,1", "circuit=full", "circuit.readout=[ZI,IZ]"]) [['seed=0', 'circuit=full',
+    'circuit.readout=[ZI,IZ]'], ['seed=1', 'circuit=full', 'circuit.readout=[ZI,IZ]']]
+    """
+    choices = []
+    for override in dotted:
+        key, _, value = override.partition("=")
+        parts = _split_at_commas(value)
+        if len(parts) > 1 and not all(part.strip() for part in parts):
+            raise InputError(f"override {override!r}: there is nothing between two commas")
+        choices.append([f"{key}={part}" for part in parts] if len(parts) > 1 else [override])
+    return [list(chosen) for chosen in itertools.product(*choices)]
+
+
+def read_yaml(path: Path, named: Set[str]) -> Tree:
+    """Read a YAML file of settings; a named section may be given by its name alone, as in an override.
+
+    Raises:
+        InputError: The file cannot be read or is no mapping.
+    """
+    try:
+        content = OmegaConf.load(path)
+        tree = _plain(content) if OmegaConf.is_dict(content) else None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"{path}: cannot be read as YAML: {_one_line(error)}") from error
+    if tree is None:
+        raise InputError(f"{path}: expected settings such as 'seed: 0', one a line, but it holds no mapping")
+    return {
+        key: {"name": value} if key in named and isinstance(value, str) else value
+        for key, value in tree.items()
+    }
+
+
+def merge(base: Tree, changes: Tree) -> Tree:
+    """Lay changes over a tree, key by key; lists are replaced whole."""
+    merged = dict(base)
+    for key, value in changes.items():
+        below = merged.get(key)
+        merged[key] = merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def look_up(tree: Tree, key: str) -> Any:
+    """Give the value at a dotted key, or None."""
+    value: Any = tree
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """Word everything that is wrong with a tree of settings in one line.
+
+    Args:
+        error: What pydantic found.
+        model: The root of the settings tree.
+    """
+    wrong: dict[str, list[str]] = {}
+    for detail in error.errors():
+        key, expectation = _explain_one(detail, model)
+        wrong.setdefault(key, []).append(expectation)
+    return "; ".join(key + " or ".join(dict.fromkeys(expectations)) for key, expectations in wrong.items())
+
+
+def _explain_one(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
+    """Split one finding into what came and what was expected."""
+    path, section = _path_in(detail["loc"], model)
+    key = ".".join(path)
+    came = f"{key}={_short(detail['input'])}" if key else ""
+    if detail["type"] == "extra_forbidden":
+        extra = ".".join([*path, *_leaf(detail["loc"][len(path)], detail["input"])])
+        return f"no such setting: {extra!r}", _nearest(extra, model, ".".join(path), section)
+    if detail["type"] == "model_type":
+        return f"{came}: expected settings such as {next(_keys(section, key))}=...", ""
+    if detail["type"] == "literal_error":
+        expected = detail["ctx"]["expected"]
+        near = difflib.get_close_matches(str(detail["input"]), re.findall(r"'([^']*)'", expected), n=1)
+        return f"{came}: expected ", expected + (f"; did you mean {near[0]}?" if near else "")
+    if detail["type"] == "value_error":
+        message = detail["msg"].removeprefix("Value error, ")
+        return f"{key}: {message}" if key else message, ""
+    return f"{came}: expected ", _expected(detail)
+
+
+def _expected(detail: ErrorDetails) -> str:
+    """Word what one finding asks for, shortly where pydantic is long."""
+    kind, limits = detail["type"], detail.get("ctx", {})
+    for bound, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than")):
+        if bound in limits:
+            return f"{words} {limits[bound]}"
+    return _EXPECTED.get(kind.partition("_")[0]) or detail["msg"].removeprefix("Input should be ")
+
+
+def _path_in(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[list[str], type[BaseModel]]:
+    """Follow a location as far as it names settings; beyond lie tags of unions and indices of lists."""
+    path: list[str] = []
+    section = model
+    for part in loc:
+        if part not in section.model_fields:
+            break
+        path.append(str(part))
+        annotation = section.model_fields[str(part)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        section = annotation
+    return path, section
+
+
+def _nearest(key: str, model: type[BaseModel], place: str, section: type[BaseModel]) -> str:
+    """Name the setting that was probably meant, and those that the place knows."""
+
+    def likeness(known: str) -> float:
+        leaf = known.rpartition(".")[2]
+        return max(difflib.SequenceMatcher(None, key, text).ratio() for text in (known, leaf))
+
+    best = max(_keys(model), key=likeness)
+    hint = f"; did you mean {best}?" if likeness(best) > 0.6 else ""
+    return f"{hint} (known{f' in {place}' if place else ''}: {', '.join(section.model_fields)})"
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """List the dotted key of every setting below a section."""
+    for name, field in model.model_fields.items():
+        key = f"{prefix}.{name}" if prefix else name
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from _keys(annotation, key)
+        else:
+            yield key
+
+
+def _leaf(key: int | str, value: object) -> list[str]:
+    """Follow a subtree that nobody knows down to its first value, for its full dotted key."""
+    path = [str(key)]
+    while isinstance(value, Mapping) and value:
+        first, value = next(iter(value.items()))
+        path.append(str(first))
+    return path
+
+
+def _split_at_commas(value: str) -> list[str]:
+    parts, depth, quote = [""], 0, ""
+    for character in value:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        depth += (character in "[{(") - (character in ")}]") if not quote else 0
+        if character == "," and depth == 0 and not quote:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def _plain(content: Any) -> Tree:
+    return cast(Tree, OmegaConf.to_container(content, resolve=True))
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, default=str) if not isinstance(value, str) else value
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
