@@ -13,6 +13,7 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
 from qshield_qiskit.devices import transpiling
+from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
 
 _CACHE_SIZE = 64
@@ -26,9 +27,9 @@ class Backend:
         name: What one types to get it.
         num_qubits: Number of qubits.
         noise_model: The noise that its circuits meet; None means none.
-        calibration: The device figures that the noise and the couplings come from; None for a backend without a device.
-        keeps_layer_marks: Whether `transpile` turns layer marks into labelled identities, to which the noise model
-            attaches its channel, instead of dropping them.
+        calibration: The device figures behind noise and couplings; None for a backend without a device.
+        keeps_layer_marks: Whether `transpile` turns layer marks into labelled identities, to which the noise
+            model attaches its channel, instead of dropping them.
     """
 
     name: str
@@ -49,11 +50,11 @@ class Backend:
         return None if self.calibration is None else self.calibration.target()
 
     def transpile(self, circuit: QuantumCircuit) -> QuantumCircuit:
-        """Rewrite a circuit into the very one that the layer and the oracle run, still in the user's parameters.
+        """Rewrite a circuit into the very one that layer and oracle run, still in the user's parameters.
 
         On a calibrated device it is laid out, routed, written in the device's gates and scheduled as late as
-        possible, idle times made explicit; without one, its gates stay as they are. The same circuit always gives
-        the same answer.
+        possible, with idle times as delays; without one, its gates stay as they are. The same circuit always
+        gives the same answer.
 
         Args:
             circuit: At most `num_qubits` qubits, unitary up to final measurements.
@@ -72,18 +73,24 @@ class Backend:
         return self._transpiled[key].copy()
 
     def simulator(self) -> AerSimulator:
-        """An Aer density-matrix simulator with this backend's noise: the oracle for circuits from `transpile`."""
+        """Make the oracle for circuits from `transpile`: Aer's density matrices with this noise."""
         return AerSimulator(method="density_matrix", noise_model=self.noise_model)
 
     def _rewrite(self, circuit: QuantumCircuit) -> QuantumCircuit:
-        transpiling.check_size(circuit, self.num_qubits, self.name)
+        if circuit.num_qubits > self.num_qubits:
+            raise InputError(
+                f"circuit {circuit.name!r} has {circuit.num_qubits} qubits, but this {self.name} was made "
+                f"for {self.num_qubits}; load it with num_qubits={circuit.num_qubits}"
+            )
         if self.calibration is None or self.target is None:
             return transpiling.for_simulator(circuit, keep_layer_marks=self.keeps_layer_marks)
         return transpiling.for_device(circuit, self.calibration, self.target)
 
 
 def _fingerprint(circuit: QuantumCircuit) -> bytes:
-    """Digest everything about a circuit, the identity of its parameters included."""
+    """Digest all that matters about a circuit, the identity of its parameters included."""
+    bare = circuit.copy()
+    bare.metadata = {}  # anything at all may lie there
     buffer = io.BytesIO()
-    qpy.dump(circuit, buffer)
+    qpy.dump(bare, buffer)
     return hashlib.sha256(buffer.getvalue()).digest()

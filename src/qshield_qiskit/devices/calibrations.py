@@ -45,17 +45,15 @@ def load_for(name: str | os.PathLike[str], num_qubits: int) -> Calibration:
         num_qubits: How many qubits to keep, at least 1.
 
     Raises:
-        InputError: As for `load`, or it has fewer qubits; the line then names the calibrations that have enough.
+        InputError: As for `load`, or it has too few qubits; the line then names calibrations that have
+        enough.
     """
     calibration = load(name)
     if num_qubits > calibration.num_qubits:
         sizes = {other: Calibration.from_json(path).num_qubits for other, path in find().items()}
-        enough = [other for other, size in sizes.items() if size >= num_qubits]
-        remedy = (
-            f"calibrations with enough: {', '.join(enough)}" if enough else "no calibration here has enough"
-        )
+        enough = ", ".join(other for other, size in sizes.items() if size >= num_qubits)
         raise InputError(
-            f"calibration {name} has {calibration.num_qubits} qubits, not {num_qubits}; {remedy} "
-            f"(or make one: qshield calibrate fake_boston --qubits {num_qubits})"
+            f"calibration {name} has {calibration.num_qubits} qubits, not {num_qubits}; with enough: "
+            f"{enough or 'none'} (or make one: qshield calibrate fake_boston --qubits {num_qubits})"
         )
     return calibration.reduce(calibration.best_subset(num_qubits))

@@ -24,11 +24,8 @@ OPTIONAL_GATES = frozenset({"rx", "rzz"})
 def fake_devices() -> dict[str, type[FakeBackendV2]]:
     """The device snapshots that qiskit-ibm-runtime ships, by name, none of them loaded."""
     classes = [item for item in vars(fake_provider).values() if inspect.isclass(item)]
-    named = {
-        item.backend_name: item
-        for item in classes
-        if issubclass(item, FakeBackendV2) and hasattr(item, "backend_name")
-    }
+    fakes = [item for item in classes if issubclass(item, FakeBackendV2) and hasattr(item, "backend_name")]
+    named = {fake.backend_name: fake for fake in fakes}
     return {name: named[name] for name in sorted(named) if name not in NOT_MEASURED}
 
 

@@ -11,43 +11,48 @@ from qiskit.exceptions import QiskitError
 from qiskit.transpiler import Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
-from qshield_qiskit.devices import routing
+from qshield_qiskit.devices.routing import best_routing
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
 from qshield_qiskit.quantum.template import LAYER_END, LayerEnd
 
 
 def for_simulator(circuit: QuantumCircuit, *, keep_layer_marks: bool) -> QuantumCircuit:
-    """Prepare a circuit for exact simulation without a device: every gate that Aer knows stays as it is.
+    """Prepare a circuit for simulation without a device: every gate that Aer knows stays as it is.
 
     Args:
         circuit: Unitary up to final measurements.
-        keep_layer_marks: Turn layer marks into identities labelled `LAYER_END` instead of dropping them; a circuit
-            without marks gets one layer of them at its end.
+        keep_layer_marks: Turn layer marks into identities labelled `LAYER_END` instead of dropping them; a
+            circuit without marks gets one layer of them at its end.
+
+    Raises:
+        InputError: The circuit cannot be run.
     """
     plain = _unrolled(circuit)
-    return _labelled_marks(plain) if keep_layer_marks else _without_marks(plain)
+    return _with_labelled_marks(plain) if keep_layer_marks else _without_marks(plain)
 
 
 def for_device(circuit: QuantumCircuit, calibration: Calibration, target: Target) -> QuantumCircuit:
     """Lay a circuit out on a device, route it, write it in the device's gates and schedule it.
 
-    While that happens, each parametrised angle is one opaque parameter of its own, so that nothing is merged or
-    simplified across the user's expressions; these come back at the end.
+    Meanwhile every parametrised angle is one opaque parameter of its own, so that nothing is simplified
+    across the user's expressions; these come back at the end.
 
     Args:
         circuit: Unitary up to final measurements.
         calibration: The device's figures, by which layouts are judged.
         target: The same device as Qiskit's transpiler sees it.
+
+    Raises:
+        InputError: The circuit cannot be run.
     """
     opaque, expressions = separate_occurrences(_without_marks(_unrolled(circuit)))
     try:
-        best = routing.best_routing(opaque, calibration, target)
+        routed = _without_spare_delays(best_routing(opaque, calibration, target))
     except QiskitError as error:
-        raise InputError(
-            f"circuit {circuit.name!r} cannot be transpiled to {calibration.device}: {error.message}"
-        ) from error
-    return best.assign_parameters({angle: expressions[angle] for angle in best.parameters})
+        reason = f"cannot be transpiled to {calibration.device} ({error.message})"
+        raise InputError(f"circuit {circuit.name!r} {reason}") from error
+    return routed.assign_parameters({angle: expressions[angle] for angle in routed.parameters})
 
 
 def separate_occurrences(
@@ -56,59 +61,48 @@ def separate_occurrences(
     """Give every parametrised angle of every gate a parameter of its own.
 
     Args:
-        circuit: Any circuit.
+        circuit: Any circuit; its global phase is dropped.
 
     Returns:
         The circuit in the new parameters, and the expression that each of them stands for.
     """
     separated = circuit.copy_empty_like()
-    separated.global_phase = 0  # it has no effect, and its parameters must not come between
+    separated.global_phase = 0
     expressions: dict[Parameter, ParameterExpression] = {}
     for instruction in circuit.data:
         operation = instruction.operation
-        if any(isinstance(angle, ParameterExpression) for angle in operation.params):
+        angles = list(operation.params)
+        for i, angle in enumerate(angles):
+            if isinstance(angle, ParameterExpression):
+                angles[i] = Parameter(f"occurrence {len(expressions)}")
+                expressions[angles[i]] = angle
+        if expressions.keys() & {angle for angle in angles if isinstance(angle, Parameter)}:
             operation = operation.to_mutable()
-            angles = list(operation.params)
-            for i, angle in enumerate(angles):
-                if isinstance(angle, ParameterExpression):
-                    angles[i] = Parameter(f"occurrence {len(expressions)}")
-                    expressions[angles[i]] = angle
             operation.params = angles
         separated.append(operation, instruction.qubits, instruction.clbits)
     return separated, expressions
 
 
-def check_size(circuit: QuantumCircuit, num_qubits: int, backend: str) -> None:
-    """Refuse a circuit that has more qubits than the backend."""
-    if circuit.num_qubits > num_qubits:
-        raise InputError(
-            f"circuit {circuit.name!r} has {circuit.num_qubits} qubits, but this {backend} was made for {num_qubits}; "
-            f"load it with num_qubits={circuit.num_qubits}"
-        )
-
-
 @cache
 def _simulable() -> Target:
     """The gates that Aer's density-matrix method runs as they are, and the layer mark, on any qubits."""
-    standard = get_standard_gate_name_mapping().keys() & set(
-        AerSimulator(method="density_matrix").operation_names
-    )
+    known = set(AerSimulator(method="density_matrix").operation_names)
+    standard = sorted(known & get_standard_gate_name_mapping().keys())
     return Target.from_configuration(
-        basis_gates=[*sorted(standard), LAYER_END], custom_name_mapping={LAYER_END: LayerEnd()}
+        basis_gates=[*standard, LAYER_END], custom_name_mapping={LAYER_END: LayerEnd()}
     )
 
 
 def _unrolled(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Open composite gates down to those that Aer knows, and check that nothing but final measurements is left."""
+    """Open composite gates until Aer knows them all, and check that the circuit measures at its end only."""
     for instruction in circuit.data:
         if isinstance(instruction.operation, ControlFlowOp):
             raise _refused(circuit, f"branches or loops ({instruction.operation.name})")
-    passes = generate_preset_pass_manager(optimization_level=0, target=_simulable())
     try:
-        plain = passes.run(circuit)
+        plain = generate_preset_pass_manager(optimization_level=0, target=_simulable()).run(circuit)
     except QiskitError as error:
         raise InputError(
-            f"circuit {circuit.name!r} has a gate that cannot be written in standard ones: {error.message}"
+            f"circuit {circuit.name!r} has a gate that standard gates cannot express: {error.message}"
         ) from error
     measured = set()
     for instruction in plain.data:
@@ -137,21 +131,30 @@ def _without_marks(circuit: QuantumCircuit) -> QuantumCircuit:
     return plain
 
 
-def _labelled_marks(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Turn layer marks into identities under their label, which is where Aer looks for the noise of such a gate."""
+def _with_labelled_marks(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Turn layer marks into identities with their label: that is how Aer finds the noise of a custom gate."""
     marked = any(instruction.operation.name == LAYER_END for instruction in circuit.data)
     labelled = circuit.copy_empty_like()
-    read = set()
+    measurements = []
     for instruction in circuit.data:
-        operation = instruction.operation
-        if operation.name == LAYER_END:
+        if instruction.operation.name == LAYER_END:
             labelled.append(IGate(label=LAYER_END), instruction.qubits)
-            continue
-        if operation.name == "measure" and not marked:
-            read.update(instruction.qubits)
-            labelled.append(IGate(label=LAYER_END), instruction.qubits)
+        elif instruction.operation.name == "measure":
+            measurements.append(instruction)
+        else:
+            labelled.append(instruction)
+    for qubit in [] if marked else circuit.qubits:
+        labelled.append(IGate(label=LAYER_END), [qubit])
+    for instruction in measurements:
         labelled.append(instruction)
-    for qubit in circuit.qubits:
-        if not marked and qubit not in read:
-            labelled.append(IGate(label=LAYER_END), [qubit])
     return labelled
+
+
+def _without_spare_delays(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Drop the delays on qubits that do nothing but wait: in |0>, they wait unharmed."""
+    used = {q for instruction in circuit.data if instruction.name != "delay" for q in instruction.qubits}
+    kept = circuit.copy_empty_like()
+    for instruction in circuit.data:
+        if used.intersection(instruction.qubits):
+            kept.append(instruction)
+    return kept

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from qiskit.circuit import Gate
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.transpiler import Target
 from qiskit_aer.noise import NoiseModel
@@ -23,7 +24,7 @@ CoherenceTime = Annotated[float, Field(gt=0, le=1, description="Seconds.")]
 Length = Annotated[float, Field(ge=0, le=1e-3, description="Seconds.")]
 
 _GATES = {
-    name: gate.num_qubits for name, gate in get_standard_gate_name_mapping().items() if name != "measure"
+    name: gate.num_qubits for name, gate in get_standard_gate_name_mapping().items() if isinstance(gate, Gate)
 }
 
 
@@ -82,9 +83,7 @@ class Calibration(_Record):
         str, Field(min_length=1, description="Name of the device, e.g. fake_boston or ibm_torino.")
     ]
     taken_at: AwareDatetime = Field(strict=False, description="When the device last updated these figures.")
-    dt: Annotated[float, Field(gt=0, le=1e-6)] | None = Field(
-        description="Clock period of the electronics, seconds."
-    )
+    dt: Annotated[float, Field(gt=0, le=1e-6)] | None = Field(description="Clock period, seconds.")
     alignment: Alignment = Alignment()
     qubits: Annotated[tuple[QubitCalibration, ...], Field(min_length=1)]
     gates: tuple[GateCalibration, ...]
@@ -131,11 +130,11 @@ class Calibration(_Record):
         )
 
     def target(self) -> Target:
-        """Describe the qubits to Qiskit's transpiler: gates with errors and lengths, couplings, delays, dt."""
+        """Describe the qubits to Qiskit's transpiler: gates, errors, lengths, couplings, delays, dt."""
         return device_noise.target(self)
 
     def noise_model(self) -> NoiseModel:
-        """Build the noise that Aer derives from these figures, with readout errors as asymmetric as measured."""
+        """Build the noise that Aer derives from these figures, with readout as asymmetric as measured."""
         return device_noise.noise_model(self)
 
     def best_subset(self, num_qubits: int) -> tuple[int, ...]:
@@ -151,7 +150,8 @@ class Calibration(_Record):
         unknown = [qubit for qubit in qubits if not 0 <= qubit < self.num_qubits]
         if unknown or not qubits:
             raise InputError(
-                f"cannot keep qubits {list(qubits)} of {self.device}: give at least one of 0 to {self.num_qubits - 1}"
+                f"cannot keep qubits {list(qubits)} of {self.device}; "
+                f"give at least one of 0 to {self.num_qubits - 1}"
             )
         place = {qubit: i for i, qubit in enumerate(qubits)}
         kept = [gate for gate in self.gates if set(gate.qubits) <= place.keys()]

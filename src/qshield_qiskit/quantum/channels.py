@@ -53,7 +53,5 @@ def paper_channel(channel: str, p: float) -> QuantumError:
     if channel not in CHANNELS:
         raise unknown("channel", channel, CHANNELS)
     if not 0 <= p <= 1:
-        raise InputError(
-            f"p = {p} is no probability; the channel's strength lies in [0, 1], the paper's is 0.005"
-        )
+        raise InputError(f"p = {p} is no probability; it lies in [0, 1], and the paper's is 0.005")
     return CHANNELS[channel](p)

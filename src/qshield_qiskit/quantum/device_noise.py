@@ -1,4 +1,4 @@
-"""What a calibration means to Qiskit: the target that circuits are transpiled to, and the noise they meet there."""
+"""What a calibration means to Qiskit: the target that circuits are written for, and the noise they meet."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def target(calibration: Calibration) -> Target:
         }
         description.add_instruction(gates[name], properties)
     readout = {
-        # An unreported length is set to 0, since scheduling needs one; nothing follows a final measurement anyway.
+        # Scheduling needs a length; where none is reported 0 will do, since nothing follows a final
+        # measurement.
         (i,): InstructionProperties(error=qubit.readout_error, duration=qubit.readout_length or 0.0)
         for i, qubit in enumerate(qubits)
     }
@@ -49,11 +50,11 @@ def target(calibration: Calibration) -> Target:
 
 
 def noise_model(calibration: Calibration) -> NoiseModel:
-    """Build the noise model that Aer derives from a device, with the readout errors as asymmetric as measured.
+    """Build the noise that Aer derives from a device, with the readout errors as asymmetric as measured.
 
-    Each gate is followed by thermal relaxation for its length and by as much depolarising as its reported error
-    leaves; explicit delays relax too. Aer's own `NoiseModel.from_backend` reads one error a measurement and makes
-    |0> and |1> fail alike, so readout is added here, from P(1|0) and P(0|1).
+    Each gate comes with thermal relaxation for its length, and with as much depolarising as its reported
+    error leaves; delays relax too. For readout Aer's own `NoiseModel.from_backend` takes the mean error and
+    makes |0> and |1> fail alike, so readout is added here, from P(1|0) and P(0|1).
 
     Args:
         calibration: The device's figures.

@@ -13,23 +13,27 @@ if TYPE_CHECKING:
 EXACT_UP_TO = 10
 """Largest subset that is searched exhaustively; beyond it, the best of greedy growths from every qubit."""
 
+PULSES = ("sx", "u2")
+"""The pulse that a device makes its one-qubit gates of: sx, or u2 before 2021."""
+
 
 def best_subset(calibration: Calibration, num_qubits: int) -> tuple[int, ...]:
     """Choose connected qubits of least total error.
 
     The cost of a subset S is
 
-        sum over its qubits of (readout error + sx error)  +  the cheapest tree of two-qubit gates that connects it.
+        sum over its qubits of (readout error + sx error)  +  the cheapest tree of two-qubit gates connecting
+        it
 
-    Best-first search over connected subsets, each grown qubit by qubit through its cheapest coupling: since no
-    growth lowers the cost, the first subset of the wanted size to be reached is the best one.
+    Best-first search over connected subsets, each grown qubit by qubit through its cheapest coupling: since
+    growing never lowers the cost, the first subset of the wanted size to be reached is the best one.
 
     Args:
         calibration: The device.
         num_qubits: How many qubits to choose.
 
     Returns:
-        Positions in `calibration.qubits`: along the chain if the subset is one, else from a leaf of it inwards.
+        Positions in `calibration.qubits`: along the chain if the subset is one, else from one of its leaves.
 
     Raises:
         InputError: The device has too few qubits, or too few that work and are connected.
@@ -43,7 +47,8 @@ def best_subset(calibration: Calibration, num_qubits: int) -> tuple[int, ...]:
     subset = (_search if num_qubits <= EXACT_UP_TO else _greedy)(costs, couplings, num_qubits)
     if subset is None:
         raise InputError(
-            f"no {num_qubits} working qubits of {calibration.device} are connected; try fewer qubits or another device"
+            f"no {num_qubits} working qubits of {calibration.device} are connected; "
+            "try fewer qubits or another device"
         )
     return _in_order(subset, couplings)
 
@@ -52,17 +57,13 @@ Couplings = dict[int, dict[int, float]]
 
 
 def _qubit_costs(calibration: Calibration) -> dict[int, float]:
-    """Readout plus single-qubit gate error of every qubit that has working single-qubit gates."""
-    worst: dict[int, float] = {}
-    for gate in calibration.gates:
-        if (
-            len(gate.qubits) == 1
-        ):  # sx, or u2 on devices before 2021: the pulse that every other one-qubit gate is made of
-            weight = (gate.error or 0.0) if gate.name in {"sx", "u2"} else 0.0
-            worst[gate.qubits[0]] = worst.get(gate.qubits[0], 0.0) + weight
-    names = {gate.name for gate in calibration.gates} & {"sx", "u2"}
-    working = {gate.qubits[0] for gate in calibration.gates if gate.name in names} if names else set(worst)
-    return {qubit: worst[qubit] + calibration.qubits[qubit].readout_error for qubit in sorted(working)}
+    """Readout error plus error of the one-qubit pulse, for every qubit whose pulse works."""
+    names = {gate.name for gate in calibration.gates}
+    pulse = next((name for name in PULSES if name in names), None)
+    if pulse is None:
+        return {i: qubit.readout_error for i, qubit in enumerate(calibration.qubits)}
+    errors = {gate.qubits[0]: gate.error or 0.0 for gate in calibration.gates if gate.name == pulse}
+    return {i: errors[i] + calibration.qubits[i].readout_error for i in sorted(errors)}
 
 
 def _coupling_costs(calibration: Calibration) -> Couplings:
@@ -81,7 +82,9 @@ def _search(costs: dict[int, float], couplings: Couplings, size: int) -> frozens
         (error for near in couplings.values() for error in near.values()), default=0.0
     )
     # (lower bound of the full subset's cost, the subset, its cost): sorted tuples make ties deterministic
-    queue = [(cost + (size - 1) * cheapest, (qubit,), cost) for qubit, cost in costs.items()]
+    queue: list[tuple[float, tuple[int, ...], float]] = [
+        (cost + (size - 1) * cheapest, (qubit,), cost) for qubit, cost in costs.items()
+    ]
     heapq.heapify(queue)
     done = set()
     while queue:
@@ -101,8 +104,8 @@ def _search(costs: dict[int, float], couplings: Couplings, size: int) -> frozens
 
 def _greedy(costs: dict[int, float], couplings: Couplings, size: int) -> frozenset[int] | None:
     best: tuple[float, list[int]] | None = None
-    for start in costs:
-        subset, total = [start], costs[start]
+    for start, cost in costs.items():
+        subset, total = [start], cost
         while len(subset) < size:
             steps = _neighbours(tuple(subset), costs, couplings)
             if not steps:
