@@ -1,4 +1,7 @@
-"""A ring of CX: the chain, closed by the last qubit onto the first (from three qubits on)."""
+"""A ring: the chain, and CX from the last to the first.
+
+Two qubits have one bond only, so their ring is the chain.
+"""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""CX from every qubit onto every later one: n (n - 1) / 2 gates, the densest pattern."""
+"""CX from every qubit to every later one, n (n - 1) / 2 gates."""
 
 from collections.abc import Sequence
 from itertools import combinations

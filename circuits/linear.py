@@ -1,4 +1,4 @@
-"""A chain of CX, each qubit onto the next: n - 1 gates, one after another."""
+"""A chain: CX from each qubit to the next, n - 1 gates."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""CX on the even bonds, then on the odd ones: the chain's n - 1 gates in depth two."""
+"""CX on the even bonds, then on the odd ones: depth two."""
 
 from collections.abc import Sequence
 

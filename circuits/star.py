@@ -1,4 +1,4 @@
-"""CX from qubit 0 onto every other qubit: n - 1 gates that share one control."""
+"""CX from qubit 0 to every other qubit, n - 1 gates."""
 
 from collections.abc import Sequence
 

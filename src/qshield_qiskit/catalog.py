@@ -85,7 +85,7 @@ def entry(kind: str, name: str) -> Entry:
         if not path.is_file():
             raise InputError(f"{path}: no such file; `qshield list {kind}` shows the names that are known")
         return Entry(kind, path.stem, path.resolve(), _summary(path), "here")
-    raise unknown(kind.removesuffix("s"), name, [*entries, *_families(kind)])
+    raise unknown(kind.removesuffix("s"), name, [*entries, *families(kind)])
 
 
 def load_circuit(name: str, num_qubits: int, **options: Any) -> CircuitTemplate:
@@ -174,9 +174,11 @@ def _is_checkout(folder: Path) -> bool:
     return (folder / "src" / "qshield_qiskit" / "catalog.py").is_file()
 
 
-def _families(kind: str) -> list[str]:
-    """Name the groups of names that no file stands for."""
-    return [f"{FAKE_PREFIX}<device>"] if kind == "backends" else []
+def families(kind: str) -> dict[str, str]:
+    """Give the patterns of names that no single file stands for, each with a line that says what they are."""
+    if kind != "backends":
+        return {}
+    return {f"{FAKE_PREFIX}<device>": "An IBM device's snapshot, such as fake_torino, on its best qubits."}
 
 
 def _summary(path: Path) -> str:

@@ -1,0 +1,5 @@
+"""`python -m qshield_qiskit` is `qshield`."""
+
+from qshield_qiskit.cli import main
+
+main()

@@ -1,0 +1,55 @@
+"""What commands print, and where: results on stdout, everything else on stderr.
+
+With `--json` stdout carries one JSON object and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+stdout = Console()
+"""For results: tables, drawings."""
+
+console = Console(stderr=True)
+"""For everything else: progress, notes, what to type next."""
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")
+]
+
+
+def emit(result: dict[str, Any]) -> None:
+    """Print the one JSON object of a command; what JSON does not know, such as a path, becomes text."""
+    typer.echo(json.dumps(result, indent=2, default=str))
+
+
+@contextlib.contextmanager
+def stdout_kept_for_json(wanted: bool) -> Iterator[None]:
+    """Send whatever is printed meanwhile, by us or by a library, to stderr if JSON is wanted on stdout."""
+    with contextlib.redirect_stdout(sys.stderr) if wanted else contextlib.nullcontext():
+        yield
+
+
+def split_arguments(arguments: Sequence[str] | None) -> tuple[str | None, list[str]]:
+    """Tell what a command is about from the overrides that follow it.
+
+    Args:
+        arguments: "mnist training.epochs=5" as words; the first is a name unless it holds an equals sign.
+
+    Returns:
+        The name or None, and the overrides.
+
+    >>> split_arguments(["mnist", "seed=1"]), split_arguments(["seed=1"])
+    (('mnist', ['seed=1']), (None, ['seed=1']))
+    """
+    words = list(arguments or ())
+    if words and "=" not in words[0]:
+        return words[0], words[1:]
+    return None, words
