@@ -58,22 +58,22 @@ def chain(block: Block, representation: Representation) -> Chain:
 
 
 def stack(chains: Sequence[Chain]) -> tuple[Array, list[ParameterExpression | None]]:
-    """Pad chains of equal dimension to one length, their starts multiplied into their first steps.
+    """Pad chains of equal dimension to one length of at least 1, their starts multiplied into their first steps.
 
     Args:
-        chains: R chains, each with at least one step.
+        chains: R chains.
 
     Returns:
         The steps as one array (S, R, L, 3, D, D) and the R * L angles in that order, None where a step is padding.
     """
-    length = max(len(chain.steps) for chain in chains)
+    length = max(1, *(len(each.steps) for each in chains))
     identity = np.zeros((1, 3, *chains[0].start.shape[-2:]))
     identity[:, 0] = np.eye(identity.shape[-1])
-    samples = max(step.shape[0] for chain in chains for step in (*chain.steps, chain.start))
+    samples = max(step.shape[0] for each in chains for step in (*each.steps, each.start))
     rows, angles = [], list[ParameterExpression | None]()
     for each in chains:
-        steps = [each.steps[0] @ each.start[:, None], *each.steps[1:]]
-        steps += [identity] * (length - len(steps))
+        steps = [*each.steps, *[identity] * (length - len(each.steps))]
+        steps[0] = steps[0] @ each.start[:, None]
         rows.append(np.stack([np.broadcast_to(step, (samples, *step.shape[1:])) for step in steps], axis=1))
         angles += [*each.angles, *[None] * (length - len(each.angles))]
     return np.stack(rows, axis=1), angles

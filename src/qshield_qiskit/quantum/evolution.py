@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from itertools import islice
 
 import numpy as np
 import torch
@@ -51,47 +53,28 @@ class Frame:
 
 
 class ProductState:
-    """The prefixes: each qubit's local vector, taken through its own rotations.
+    """The prefixes: each qubit's local vector, taken through its own rotations, and the product of them all.
 
-    Two rotations at a time are one product with the outer product of their (1, cos, sin): few calls, however many qubits.
+    Two rotations at a time are one product with the outer product of their (1, cos, sin), for all qubits at once: few
+    calls, however many qubits.
     """
 
     def __init__(self, prefixes: Sequence[Block], frame: Frame) -> None:
-        chains = [chain(block, frame.representation) for block in prefixes]
+        steps, angles = stack([chain(block, frame.representation) for block in reversed(prefixes)])
+        self._shape = steps.shape[1:4]  # (n, L, 3), highest qubit first
         zero = frame.representation.zero[:, None]
-        self._turning = [i for i, each in enumerate(chains) if each.steps]
-        # A qubit at rest keeps one constant vector for all images.
-        self._resting = {i: frame.constant(each.start @ zero) for i, each in enumerate(chains) if not each.steps}
-        self._num_qubits, self._state = len(chains), frame.kind.state
-        if not self._turning:
-            return
-        steps, angles = stack([chains[i] for i in self._turning])  # (S, R, L, 3, d, d), R * L angles
-        self._length = steps.shape[2]
         self._groups = [(width, frame.constant(each)) for width, each in group_steps(steps, zero)]
-        self._terms = frame.terms(angles)
+        self._terms, self._state = frame.terms(angles), frame.kind.state
 
     def __call__(self, inputs: Tensor, weights: Tensor) -> Tensor:
-        """The product of all local vectors, (S, d^n, B), highest qubit most significant."""
-        vectors = dict(self._resting)  # (S, d, 1)
-        if self._turning:
-            terms = self._terms(inputs, weights).to(self._state)
-            terms = terms.reshape(len(self._turning), self._length, 3, -1)  # (R, L, 3, B)
-            local: Tensor | None = None
-            position = 0
-            for width, matrix in self._groups:
-                products = local
-                for i in range(position, position + width):
-                    products = terms[:, i] if products is None else outer(terms[:, i], products)
-                assert products is not None
-                local = matrix @ products  # (S, R, d, B)
-                position += width
-            assert local is not None
-            vectors.update(zip(self._turning, local.unbind(1), strict=True))
-        factors = [vectors[qubit] for qubit in reversed(range(self._num_qubits))]
-        while len(factors) > 1:  # neighbours pairwise, so that only the last product is large
-            pairs = [outer(high, low) for high, low in zip(factors[::2], factors[1::2], strict=False)]
-            factors = pairs + factors[2 * len(pairs) :]
-        return factors[0].expand(-1, -1, inputs.shape[1])
+        """The state (S, d^n, B), highest qubit most significant."""
+        terms = self._terms(inputs, weights).to(self._state).reshape(*self._shape, -1)  # (n, L, 3, B)
+        steps = iter(terms.unbind(1))  # each (n, 3, B)
+        vectors: list[Tensor] = []
+        for width, matrix in self._groups:
+            products = reduce(lambda low, high: outer(high, low), [*vectors, *islice(steps, width)])
+            vectors = [matrix @ products]  # (S, n, d, B)
+        return product_of_all(vectors[0]).expand(-1, -1, inputs.shape[1])
 
 
 class BlockMatrices:
@@ -175,6 +158,16 @@ class SegmentEvolution:
 def outer(high: Tensor, low: Tensor) -> Tensor:
     """(..., P, B) and (..., Q, B) to (..., P Q, B): the product of all pairs, `high` most significant."""
     return (high.unsqueeze(-2) * low.unsqueeze(-3)).flatten(-3, -2)
+
+
+def product_of_all(vectors: Tensor) -> Tensor:
+    """(S, n, d, B) to (S, d^n, B), the first most significant; pairwise, so that only the last product is large."""
+    count = vectors.shape[1]
+    if count == 1:
+        return vectors[:, 0]
+    if count % 2:
+        return outer(product_of_all(vectors[:, :-1]), vectors[:, -1])
+    return product_of_all(outer(*vectors.unflatten(1, (-1, 2)).unbind(2)))
 
 
 def split_qubits(state: Tensor, dimension: int) -> Tensor:
