@@ -1,1 +1,1 @@
-"""Backbones, fusion rules and the hybrid classifier."""
+"""Backbones, fusions and the hybrid classifier that joins them to a circuit."""

@@ -1,0 +1,206 @@
+"""The hybrid classifier: one image, two branches, one prediction."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from qshield_qiskit.devices.backend import Backend
+from qshield_qiskit.errors import InputError, unknown
+from qshield_qiskit.models.backbones import build_backbone
+from qshield_qiskit.models.control import ControlLayer, matched_units
+from qshield_qiskit.models.fusion import build_fusion
+from qshield_qiskit.quantum.layer import QuantumLayer
+from qshield_qiskit.quantum.template import CircuitTemplate
+
+BRANCHES = ("circuit", "control", "none")
+
+
+class Branches(NamedTuple):
+    """All that happens to a batch of images on its way to a prediction; the twin has no second branch."""
+
+    classical: Tensor  # (B, K) logits
+    quantum: Tensor | None  # (B, K) logits
+    angles: Tensor | None  # (B, num_inputs), radians, (-pi, pi)
+    outcomes: Tensor | None  # (B, num_outputs): probabilities, or expectation values in [-1, 1]
+    weight: Tensor | None  # (B,), [0, 1]: the share of the quantum branch in the fusion
+    logits: Tensor  # (B, K): the prediction
+
+
+class HybridClassifier(nn.Module):
+    """Classify images by a backbone with a linear head, and by a circuit fed with the same features.
+
+    features -> projection -> angles = pi tanh(.) -> circuit -> readout -> fusion with the classical logits.
+    Nothing is detached or rounded on the way, so gradients reach the pixels through both branches. For the
+    same seed a hybrid, its twin and its control start from the same backbone and head.
+
+    Args:
+        template: The circuit; None only with branch "none".
+        backend: What runs it; None only with branch "none" or "control".
+        num_classes: Number of classes K.
+        input_shape: (C, H, W) of one image.
+        backbone: One of `backbones.BACKBONES`.
+        fusion: One of `fusion.FUSIONS`.
+        branch: "circuit" for the hybrid; "none" for the classical twin, the same backbone and head alone;
+            "control" for a small tanh network in the circuit's place, with as many parameters.
+        pretrained: Start the backbone from ImageNet weights.
+
+    Raises:
+        InputError: An unknown name, images that do not suit the backbone, or a missing template or backend.
+    """
+
+    def __init__(
+        self,
+        template: CircuitTemplate | None = None,
+        backend: Backend | None = None,
+        *,
+        num_classes: int,
+        input_shape: tuple[int, int, int],
+        backbone: str = "small_cnn",
+        fusion: str = "dynamic",
+        branch: str = "circuit",
+        pretrained: bool = False,
+    ) -> None:
+        super().__init__()
+        if branch not in BRANCHES:
+            raise unknown("branch", branch, BRANCHES)
+        self.template = template if branch != "none" else None
+        self.backend = backend if branch == "circuit" else None
+        self.num_classes = num_classes
+        self.input_shape = input_shape
+        self.backbone_name = backbone
+        self.fusion_name = fusion
+        self.branch = branch
+
+        # What the twin has too is drawn first, so that the seed gives all three the same start.
+        self.backbone = build_backbone(backbone, input_shape, pretrained=pretrained)
+        num_features = self.backbone.num_features
+        assert isinstance(num_features, int)
+        self.head = nn.Linear(num_features, num_classes)
+        fuse = build_fusion(fusion, num_classes)
+        if self.template is None:
+            if branch != "none":
+                raise InputError(
+                    f"model.branch={branch} needs a circuit template; without one, use branch='none'"
+                )
+            return
+        self.layer = self._second_branch(self.template)
+        self.projection = nn.Sequential(
+            nn.LayerNorm(num_features), nn.Linear(num_features, self.layer.num_inputs)
+        )
+        self.readout = nn.Linear(self.layer.num_outputs, num_classes)
+        self.fusion = fuse
+
+    def _second_branch(self, template: CircuitTemplate) -> QuantumLayer | ControlLayer:
+        if self.branch == "control":
+            return ControlLayer(template.num_inputs, matched_units(template, self.num_classes))
+        if self.backend is None:
+            raise InputError(
+                "model.branch=circuit needs a backend; try backend=load_backend('aer_ideal', num_qubits=...)"
+            )
+        return QuantumLayer(template, self.backend)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classify images.
+
+        Args:
+            images: (B, C, H, W), [0, 1].
+
+        Returns:
+            Logits, (B, K).
+        """
+        return self.branches(images).logits
+
+    def branches(self, images: Tensor) -> Branches:
+        """Classify images and keep every stage.
+
+        Args:
+            images: (B, C, H, W), [0, 1].
+
+        Returns:
+            Both branches' logits, the angles, the outcomes, the fusion's weight and the prediction.
+        """
+        features = self.backbone(images)  # (B, num_features)
+        classical = self.head(features)
+        if self.template is None:
+            return Branches(classical, None, None, None, None, classical)
+        # Half precision would cost the circuit its accuracy and gains it nothing: mixed precision ends here.
+        with torch.autocast(features.device.type, enabled=False):
+            dtype = self.readout.weight.dtype
+            angles = math.pi * torch.tanh(
+                self.projection(features.to(dtype))
+            )  # (B, num_inputs), radians, (-pi, pi)
+            outcomes = self.layer(angles)  # (B, num_outputs)
+            quantum = self.readout(self._centred(outcomes))
+            logits, weight = self.fusion(classical.to(dtype), quantum)
+        return Branches(classical, quantum, angles, outcomes, weight, logits)
+
+    def _centred(self, outcomes: Tensor) -> Tensor:
+        """Move probabilities, which are 1/2^n on average, to mean 0 and a scale of 1."""
+        probabilities = (
+            self.branch == "circuit" and self.template is not None and self.template.observables is None
+        )
+        return outcomes * outcomes.shape[-1] - 1 if probabilities else outcomes
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return _count(self)
+
+    @property
+    def num_parameters_matched(self) -> int:
+        """Number of trainable parameters of the hybrid that a control stands for; else its own."""
+        if self.branch != "control" or self.template is None:
+            return self.num_parameters
+        circuit_and_readout = self.template.num_weights + (self.template.num_outputs + 1) * self.num_classes
+        return self.num_parameters - _count(self.layer) - _count(self.readout) + circuit_and_readout
+
+    def with_backend(self, backend: Backend) -> HybridClassifier:
+        """Give a copy whose circuit runs on another backend, with the same weights and nothing retrained.
+
+        Args:
+            backend: What runs the copy's circuit.
+
+        Returns:
+            The copy; this model itself stays as it is.
+        """
+        model = copy.deepcopy(self)
+        if model.branch == "circuit" and model.template is not None:
+            reference = self.readout.weight
+            layer = QuantumLayer(model.template, backend).to(reference.device, reference.dtype)
+            layer.load_state_dict(self.layer.state_dict())
+            model.layer, model.backend = layer.train(self.training), backend
+        return model
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write model.safetensors, config.json and circuit.qpy into a folder, each at once or not at all."""
+        from qshield_qiskit.models.pretrained import save  # noqa: PLC0415, it needs this class
+
+        save(self, Path(folder))
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, *, backend: Backend | None = None) -> HybridClassifier:
+        """Read what `save_pretrained` wrote.
+
+        Args:
+            folder: The folder.
+            backend: What runs the circuit; by default the backend that the model was saved with.
+
+        Returns:
+            The model, in eval mode, on the CPU.
+
+        Raises:
+            InputError: Files that are missing, unreadable or of another shape.
+        """
+        from qshield_qiskit.models.pretrained import load  # noqa: PLC0415, it needs this class
+
+        return load(Path(folder), backend=backend)
+
+
+def _count(module: nn.Module) -> int:
+    return sum(int(parameter.numel()) for parameter in module.parameters() if parameter.requires_grad)

@@ -1,0 +1,130 @@
+"""Models on disk: tensors as safetensors, settings as JSON, the circuit as QPY; reading them runs no code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from qshield_qiskit.catalog import load_backend
+from qshield_qiskit.devices.backend import Backend
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.files import write_atomically
+from qshield_qiskit.models.hybrid import HybridClassifier
+from qshield_qiskit.quantum.template import CircuitTemplate
+
+TENSORS = "model.safetensors"
+CONFIG = "config.json"
+CIRCUIT = "circuit.qpy"
+
+
+def save(model: HybridClassifier, folder: Path) -> None:
+    """Write model.safetensors, config.json and, if the model has a circuit, circuit.qpy."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    config = {
+        "backbone": model.backbone_name,
+        "fusion": model.fusion_name,
+        "branch": model.branch,
+        "num_classes": model.num_classes,
+        "input_shape": list(model.input_shape),
+        "backend": model.backend and getattr(model.backend, "source", None),
+    }
+    if model.template is not None:
+        write_atomically(folder / CIRCUIT, model.template.to_bytes())
+    write_atomically(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+    write_atomically(folder / TENSORS, to_safetensors(tensors))
+
+
+def load(folder: Path, *, backend: Backend | None = None) -> HybridClassifier:
+    """Read what `save` wrote; see `HybridClassifier.from_pretrained`."""
+    config = _read_config(folder / CONFIG)
+    template = CircuitTemplate.from_bytes(_read(folder / CIRCUIT)) if config["branch"] != "none" else None
+    source = config.pop("backend")
+    if backend is None and config["branch"] == "circuit":
+        if source is None:
+            raise InputError(
+                f"{folder}: was saved with a backend that the catalog does not know; pass backend="
+            )
+        backend = load_backend(source["name"], num_qubits=source["num_qubits"], **source["options"])
+    config["input_shape"] = tuple(config["input_shape"])
+    with (
+        torch.random.fork_rng()
+    ):  # its first weights are thrown away; nobody's random numbers should move for that
+        model = HybridClassifier(template, backend, **config)
+    load_weights(model, folder / TENSORS)
+    return model.eval()
+
+
+def load_weights(model: HybridClassifier, file: Path) -> None:
+    """Read tensors into a model, which takes on their precision.
+
+    Args:
+        model: The model; its weights and buffers are replaced.
+        file: A safetensors file.
+
+    Raises:
+        InputError: The file is missing or damaged, or its first tensor that does not fit the model, with both
+            shapes.
+    """
+    if not file.is_file():
+        raise InputError(
+            f"{file}: no such file; a saved model has {TENSORS}, {CONFIG} and, with a circuit, {CIRCUIT}"
+        )
+    try:
+        tensors = load_file(file)
+    except SafetensorError as error:
+        raise InputError(
+            f"{file}: not a readable safetensors file ({error}); save the model again"
+        ) from error
+    check_tensors(model, tensors, file)
+    model.to(tensors["head.weight"].dtype)
+    model.load_state_dict(tensors)
+
+
+def check_tensors(model: HybridClassifier, tensors: dict[str, Tensor], file: Path) -> None:
+    """Raise InputError for the first tensor that a model and a file do not agree on."""
+    hint = "use the settings that it was trained with"
+    expected = model.state_dict()
+    for name, tensor in expected.items():
+        if name not in tensors:
+            raise InputError(f"{file}: lacks tensor {name}, expected with shape {_shape(tensor)}; {hint}")
+        if tensors[name].shape != tensor.shape:
+            found, wanted = _shape(tensors[name]), _shape(tensor)
+            raise InputError(
+                f"{file}: tensor {name} has shape {found}, but the model expects {wanted}; {hint}"
+            )
+    for name, tensor in tensors.items():
+        if name not in expected:
+            raise InputError(
+                f"{file}: has tensor {name} of shape {_shape(tensor)}, unknown to the model; {hint}"
+            )
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(tuple(tensor.shape))
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}; expected a folder written by save_pretrained") from error
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads(_read(file))
+    except ValueError as error:
+        raise InputError(f"{file}: not JSON ({error}); save the model again") from error
+    expected = {"backbone", "fusion", "branch", "num_classes", "input_shape", "backend"}
+    if not isinstance(config, dict) or set(config) != expected:
+        raise InputError(
+            f"{file}: expected exactly the keys {', '.join(sorted(expected))}; save the model again"
+        )
+    return config

@@ -1,0 +1,68 @@
+"""The default backbone: a small convolutional network that trains on a laptop."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from qshield_qiskit.errors import InputError
+
+SMALLEST_SIDE = 8  # below this the second pooling would leave nothing to look at
+LARGEST_FEATURE_MAP = 8  # pool until a side is at most this, so that the linear layer stays small
+
+
+class SmallCNN(nn.Module):
+    """Convolve, normalise, rectify and halve until the map is small, then mix it into a feature vector.
+
+    Two stages serve images up to 32x32 and three serve 64x64; each stage doubles the channels.
+
+    Args:
+        input_shape: (C, H, W) of one image, with H and W at least 8.
+        num_features: Length of the feature vector.
+
+    Raises:
+        InputError: The images are smaller than 8x8.
+    """
+
+    def __init__(self, input_shape: tuple[int, int, int], num_features: int = 128) -> None:
+        super().__init__()
+        channels, height, width = input_shape
+        if min(height, width) < SMALLEST_SIDE:
+            raise InputError(
+                f"backbone small_cnn: images are {height}x{width}, but it needs at least 8x8; "
+                "try model.backbone=dnn"
+            )
+        stages: list[nn.Module] = []
+        out_channels = 32
+        while len(stages) < 2 or max(height, width) > LARGEST_FEATURE_MAP:
+            stages.append(_stage(channels, out_channels))
+            channels, out_channels = out_channels, 2 * out_channels
+            height, width = height // 2, width // 2
+        self.num_features = num_features
+        self.stages = nn.Sequential(*stages)
+        self.mix = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(channels * height * width, num_features, bias=False),  # the norm brings the bias
+            nn.BatchNorm1d(num_features),
+            nn.ReLU(),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Describe each image by a feature vector.
+
+        Args:
+            images: (B, C, H, W), [0, 1].
+
+        Returns:
+            Features, (B, num_features), non-negative.
+        """
+        features: Tensor = self.mix(self.stages(images))
+        return features
+
+
+def _stage(in_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+    )
