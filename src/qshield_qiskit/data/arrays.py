@@ -47,6 +47,11 @@ class Arrays:
     tabular: bool = False
 
 
+def one_line(error: object) -> str:
+    """What an error of someone else's says, on one line; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def check_images(array: Array, what: str) -> Array:
     """Bring images of any accepted layout and dtype to the form of `Part.images`.
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from qshield_qiskit.data.arrays import Arrays, Part
+from qshield_qiskit.data.arrays import Arrays, Part, one_line
 from qshield_qiskit.data.download import RemoteFile, describe, fetch
 from qshield_qiskit.errors import InputError
 
@@ -61,13 +61,15 @@ def read_cifar10(root: Path, mirror: str | None = None) -> Arrays:
 def _read_archive(archive: Path) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     try:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive, "r:gz") as tar:
             for member in tar:  # in the order of the archive: seeking back would unpack it again
                 name = Path(member.name).name
                 if name in BATCHES and (file := tar.extractfile(member)):
                     contents[name] = file.read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise InputError(f"cannot read {archive} ({error}); delete it to have it downloaded anew") from error
+        raise InputError(
+            f"cannot read {archive} ({one_line(error)}); delete it to have it downloaded anew"
+        ) from error
     missing = [name for name in BATCHES if name not in contents]
     if missing:
         raise InputError(f"{archive} lacks {', '.join(missing)}; delete it to have it downloaded anew")
@@ -79,8 +81,7 @@ def _read_batch(content: bytes, where: str) -> Part:
         batch = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
         images, labels = np.asarray(batch["data"]), np.asarray(batch["labels"])
     except Exception as error:  # a damaged pickle may fail in any way at all
-        problem = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"cannot read {where} ({problem}); delete it and fetch it anew") from error
+        raise InputError(f"cannot read {where} ({one_line(error)}); delete it and fetch it anew") from error
     if images.dtype != np.uint8 or images.shape != (BATCH_SIZE, 3072) or labels.shape != (BATCH_SIZE,):
         found = f"{images.dtype} {images.shape} and labels {labels.shape}"
         raise InputError(f"{where} holds {found}; a batch of CIFAR-10 has 10,000 rows of 3,072 uint8")

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from qshield_qiskit.data.arrays import one_line
 from qshield_qiskit.data.dataset import SourceFile
 from qshield_qiskit.errors import InputError
 
@@ -67,11 +68,13 @@ def fetch(name: str, files: Sequence[RemoteFile], folder: Path, mirror: str | No
         try:
             with _new_file(folder / file.filename) as partial:
                 _download(address, partial, file)
+        except InputError:
+            raise
         except urllib.error.HTTPError as error:
             raise InputError(f"{name}: {address} answers {error.code} {error.reason}; {remedy}") from error
-        except (OSError, http.client.HTTPException, _BadTransferError) as error:
+        except (OSError, ValueError, http.client.HTTPException, _BadTransferError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            text = getattr(reason, "strerror", None) or " ".join(str(reason).split()) or type(reason).__name__
+            text = getattr(reason, "strerror", None) or one_line(reason)
             raise InputError(f"{name}: cannot download {address} ({text}); {remedy}") from error
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qshield_qiskit.data.arrays import Array, Arrays, Part
+from qshield_qiskit.data.arrays import Array, Arrays, Part, one_line
 from qshield_qiskit.data.dataset import SourceFile
 from qshield_qiskit.data.download import RemoteFile, describe, fetch
 from qshield_qiskit.errors import InputError
@@ -130,7 +130,7 @@ def read_idx(path: Path) -> Array:
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"cannot read {path} ({error}); {REMEDY}") from error
+        raise InputError(f"cannot read {path} ({one_line(error)}); {REMEDY}") from error
     if len(content) < 4 or content[:3] != UNSIGNED_BYTES:
         raise InputError(f"{path} is no idx file of unsigned bytes; {REMEDY}")
     start = 4 + 4 * content[3]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from qshield_qiskit.data.arrays import Array, Arrays, Part, check_classes
+from qshield_qiskit.data.arrays import Array, Arrays, Part, check_classes, one_line
 from qshield_qiskit.data.dataset import SourceFile
 from qshield_qiskit.data.splitting import hold_out
 from qshield_qiskit.errors import InputError
@@ -89,7 +89,7 @@ def _open_all(folder: Path, paths: Iterable[Path]) -> tuple[Array, SourceFile]:
                 image.load()
                 opened.append(image)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise InputError(f"cannot read {path} ({error}); replace it or remove it") from error
+            raise InputError(f"cannot read {path} ({one_line(error)}); replace it or remove it") from error
         if image.mode not in GREY | COLOUR:
             raise InputError(f"{path} has mode {image.mode}; expected 8-bit grey or colour: convert it first")
         if image.size != opened[0].size:

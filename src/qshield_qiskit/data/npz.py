@@ -12,7 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from qshield_qiskit.data.arrays import Array, Arrays, Part, check_classes, check_images, check_labels
+from qshield_qiskit.data.arrays import (
+    Array,
+    Arrays,
+    Part,
+    check_classes,
+    check_images,
+    check_labels,
+    one_line,
+)
 from qshield_qiskit.data.download import describe
 from qshield_qiskit.errors import InputError
 
@@ -63,8 +71,7 @@ def _read(path: Path) -> dict[str, Array]:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files if key in REQUIRED + OPTIONAL}
     except Exception as error:  # numpy raises whatever the damaged byte happens to break
-        problem = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"cannot read {path} ({problem}); fetch or save it anew") from error
+        raise InputError(f"cannot read {path} ({one_line(error)}); fetch or save it anew") from error
 
 
 def _part(images: Array, labels: Array, what: str) -> Part:
