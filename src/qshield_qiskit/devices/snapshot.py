@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from datetime import UTC
 from typing import Any
 
 from qiskit.circuit import Gate
 from qiskit.providers import BackendV2
+from qiskit.transpiler import Target
 from qiskit_ibm_runtime import fake_provider
 from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
@@ -48,7 +50,8 @@ def fake_device(name: str) -> FakeBackendV2:
 def take_snapshot(device: BackendV2) -> Calibration:
     """Read all qubits of a device into a calibration.
 
-    Gates that report an error of 1, which is how IBM marks a broken one, are left out.
+    Gates that report an error of 1, which is how IBM marks a broken one, are left out; so are all kinds of
+    two-qubit gates but the one that couples most pairs.
 
     Args:
         device: A fake or a live backend of qiskit-ibm-runtime.
@@ -85,7 +88,7 @@ def _qubit(properties: Any, index: int) -> QubitCalibration:
     )
 
 
-def _gates(target: Any) -> list[GateCalibration]:
+def _gates(target: Target) -> list[GateCalibration]:
     gates = []
     for name in target.operation_names:
         if not isinstance(target.operation_from_name(name), Gate) or name in OPTIONAL_GATES:
@@ -94,4 +97,7 @@ def _gates(target: Any) -> list[GateCalibration]:
             error, length = (None, None) if figures is None else (figures.error, figures.duration)
             if error is None or error < 1:
                 gates.append(GateCalibration(name=name, qubits=qubits, error=error, length=length))
-    return gates
+    # Qiskit cannot route on a device that couples some pairs by one gate and some by another, as fake_cairo
+    # does
+    pairs = Counter(gate.name for gate in gates if len(gate.qubits) == 2)
+    return [gate for gate in gates if gate.name not in pairs or gate.name == pairs.most_common(1)[0][0]]

@@ -178,8 +178,15 @@ class Calibration(_Record):
             raise InputError(f"calibration {path}: {_first_problem(error)}; {_REMEDY}") from error
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write the calibration, all of it or nothing, one qubit or gate a line."""
-        write_atomically(Path(path), _pretty(self.model_dump(mode="json")))
+        """Write the calibration, all of it or nothing, one qubit or gate a line.
+
+        Raises:
+            InputError: The file cannot be written there.
+        """
+        try:
+            write_atomically(Path(path), _pretty(self.model_dump(mode="json")))
+        except OSError as error:
+            raise InputError(f"calibration {path}: cannot be written ({error.strerror or error})") from error
 
 
 _REMEDY = "make a sound one with: qshield calibrate fake_boston --qubits 6"
