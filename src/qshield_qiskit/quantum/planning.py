@@ -74,7 +74,7 @@ def _estimate(circuit: GroupedCircuit, num_outputs: int, samples: int, engine: E
     def pass_through(blocks: Sequence[Block], states: int) -> float:
         return sum(CALL + scale * states * size * dimension ** len(block.qubits) for block in blocks)
 
-    total, fuse = 0.0 if transfer else 20.0 * CALL, []  # squaring and ordering amplitudes takes calls of its own
+    total, fuse = 0.0 if transfer else 40.0 * CALL, []  # squaring and ordering amplitudes takes calls of its own
     for i, segment in enumerate(circuit.segments):
         last = i == len(circuit.segments) - 1
         rows = num_outputs if last and transfer else size

@@ -1,0 +1,119 @@
+"""The quantum layer: a `TorchConnector` whose gradients go straight through autograd where they can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit_machine_learning.connectors import TorchConnector
+from qiskit_machine_learning.neural_networks import NeuralNetwork
+from torch import Tensor, nn
+
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.quantum.network import DifferentiableNetwork, ExactQNN, NoisyDevice
+from qshield_qiskit.quantum.planning import Engine
+from qshield_qiskit.quantum.template import CircuitTemplate
+
+
+class QuantumLayer(TorchConnector):  # type: ignore[misc]  # Qiskit Machine Learning ships no types
+    """A circuit as a torch module: angles in, outcome probabilities or expectation values out.
+
+    Everything that takes a `TorchConnector` takes this layer. A template on a backend, or any network with an `evaluate`
+    method in torch, is differentiated by autograd itself: on any device, in float32 or float64, as often as wanted, and
+    under `torch.func`. Every other qiskit-machine-learning network goes the stock way, by Jacobians on the CPU, once.
+
+    >>> import torch
+    >>> from qiskit import QuantumCircuit
+    >>> from qiskit.circuit import Parameter
+    >>> x = Parameter("x")
+    >>> circuit = QuantumCircuit(1)
+    >>> _ = circuit.ry(x, 0)
+    >>> layer = QuantumLayer(CircuitTemplate(circuit, inputs=[x], observables=["Z"]))
+    >>> layer(torch.tensor([[0.0], [torch.pi]]))
+    tensor([[ 1.],
+            [-1.]])
+
+    Args:
+        source: A template, or a finished `NeuralNetwork` (`EstimatorQNN`, `SamplerQNN`, ...), whose input gradients are
+            switched on: without them an attack would see a constant where the circuit is.
+        backend: Where a template runs; None simulates it as it stands, noiseless.
+        initial_weights: (W,) angles in radians; by default uniform in [-1, 1], from torch's generator.
+        engine: Which engine simulates a template; see `ExactSimulator`.
+        trajectories: Number of trajectories where noise is sampled (beyond 8 noisy qubits).
+        seed: Seed of the trajectories.
+
+    Raises:
+        InputError: A finished network came with a backend, or the weights have another length than the circuit's.
+    """
+
+    def __init__(
+        self,
+        source: CircuitTemplate | NeuralNetwork,
+        backend: NoisyDevice | None = None,
+        *,
+        initial_weights: NDArray[np.float64] | Tensor | None = None,
+        engine: Engine = "auto",
+        trajectories: int = 128,
+        seed: int = 0,
+    ) -> None:
+        if isinstance(source, CircuitTemplate):
+            network = ExactQNN(source, backend, engine=engine, trajectories=trajectories, seed=seed)
+        elif backend is not None:
+            raise InputError(
+                f"a finished {type(source).__name__} runs where it was made to run; leave the backend out, or give a "
+                "CircuitTemplate with it"
+            )
+        else:
+            network = source
+            network.input_gradients = True
+        if initial_weights is not None and np.shape(initial_weights) != (network.num_weights,):
+            raise InputError(f"initial weights have shape {np.shape(initial_weights)}; expected ({network.num_weights},)")
+        super().__init__(network, initial_weights)
+
+    @property
+    def _weights(self) -> nn.Parameter:
+        # The parent registers its weights under two names; here they have the public one alone, so that a state dict
+        # holds them once and copies cannot drift apart.
+        weight = self._parameters.get("weight")
+        if weight is None:
+            raise AttributeError("the weights are not registered yet")
+        return weight
+
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        """Register a parameter, except under the parent's second name for the weights."""
+        if name != "_weights":
+            super().register_parameter(name, param)
+
+    @property
+    def num_inputs(self) -> int:
+        """Number of angles an image supplies."""
+        return int(self.neural_network.num_inputs)
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of probabilities or expectation values that come out."""
+        return int(np.prod(self.neural_network.output_shape))
+
+    def forward(self, input_data: Tensor | None = None) -> Tensor:
+        """Run the circuit.
+
+        Args:
+            input_data: (..., num_inputs) angles in radians; None for a circuit without inputs.
+
+        Returns:
+            (..., num_outputs), in the dtype and on the device of the input.
+        """
+        if input_data is None:
+            input_data = self.weight.new_zeros(0)
+        network: Any = self.neural_network
+        if isinstance(network, DifferentiableNetwork):
+            return network.evaluate(input_data, self.weight)
+        outputs: Tensor = super().forward(input_data.reshape(-1, self.num_inputs))
+        return outputs.reshape(*input_data.shape[:-1], *network.output_shape).to(input_data)
+
+    def extra_repr(self) -> str:
+        """What printing a model shows of the layer."""
+        network = self.neural_network
+        engine = f", engine={network.simulator.plan.engine}" if isinstance(network, ExactQNN) else ""
+        return f"{self.num_inputs} inputs, {network.num_weights} weights, {self.num_outputs} outputs{engine}"
