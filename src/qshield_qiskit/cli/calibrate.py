@@ -35,9 +35,10 @@ def command(
     if json:
         emit({"file": file, **calibration.model_dump(mode="json")})
         return
-    stdout.print(qubit_table(calibration), gate_table(calibration), sep="\n") stdout.print(f"written to
-    [cyan]{file}[/]") console.print(f"next: qshield train backend=aer_noisy backend.calibration={file.stem if
-    output is None else file}")
+    stdout.print(qubit_table(calibration), gate_table(calibration), sep="\n")
+    stdout.print(f"written to [cyan]{file}[/]")
+    name = file.stem if output is None else file
+    console.print(f"next: qshield train backend=aer_noisy backend.calibration={name}")
 
 
 def qubit_table(calibration: Calibration) -> Table:
@@ -68,8 +69,10 @@ def gate_table(calibration: Calibration) -> Table:
     for gate in calibration.gates:
         pair = frozenset(gate.qubits)
         if len(pair) == 2 and pair not in shown:
-            shown.add(pair) low, high = sorted(pair) table.add_row(f"{low}-{high}", gate.name,
-            _scaled(gate.error, 100, 3), _scaled(gate.length, 1e9, 0))
+            shown.add(pair)
+            low, high = sorted(pair)
+            error, length = _scaled(gate.error, 100, 3), _scaled(gate.length, 1e9, 0)
+            table.add_row(f"{low}-{high}", gate.name, error, length)
     return table
 
 
