@@ -251,3 +251,16 @@ def test_every_medmnist_set_is_read_by_its_flag(tmp_path, monkeypatch, flag):
     assert dataset.shape == (info["n_channels"], 28, 28)
     assert dataset.classes == tuple(info["label"].values()) and len(dataset.validation) == num_classes
     assert dataset.source[0].published_md5 == info["MD5"]
+
+
+def test_a_grey_set_in_colour_is_not_the_published_one(tmp_path):
+    info = medmnist.catalogue()["breastmnist"]
+    arrays = {}
+    for part, size in info["n_samples"].items():
+        arrays[f"{part}_images"] = np.zeros((size, 28, 28, 3), np.uint8)
+        arrays[f"{part}_labels"] = np.arange(size) % 2
+    np.savez_compressed(tmp_path / "breastmnist.npz", **arrays)
+    with pytest.raises(
+        InputError, match=r"is not breastmnist: it has .* images of shape \(3, 28, 28\); .*dataset\.file"
+    ):
+        load_dataset("breastmnist", root=tmp_path)

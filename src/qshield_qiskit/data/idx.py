@@ -135,7 +135,7 @@ def read_idx(path: Path) -> Array:
         raise InputError(f"{path} is no idx file of unsigned bytes; {REMEDY}")
     start = 4 + 4 * content[3]
     shape = [int(size) for size in np.frombuffer(content[4:start][: 4 * ((len(content) - 4) // 4)], ">u4")]
-    if len(content) != start + math.prod(shape) or len(shape) != content[3]:
+    if len(content) != start + math.prod(shape):
         expected = f"{start + math.prod(shape):,} bytes for its shape {tuple(shape)}"
         raise InputError(f"{path} is damaged: {len(content):,} of {expected}; {REMEDY}")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
