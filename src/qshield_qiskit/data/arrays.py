@@ -113,7 +113,7 @@ def check_labels(array: Array, what: str, num_images: int) -> Array:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise InputError(f"{what} has shape {array.shape}; expected one class a image, (N,) or (N, 1)")
+        raise InputError(f"{what} has shape {array.shape}; expected one class for each image, (N,) or (N, 1)")
     if len(array) != num_images:
         raise InputError(f"{what} has {len(array):,} labels for {num_images:,} images")
     if array.dtype.kind not in "iu":
