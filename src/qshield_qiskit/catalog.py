@@ -131,7 +131,7 @@ def _build(found: Entry, num_qubits: int, options: dict[str, Any], *, gives: tup
     built: object = build(num_qubits, **options)
     if not all(hasattr(built, attribute) for attribute in gives):
         expected = "CircuitTemplate" if found.kind == "circuits" else "Backend"
-        raise InputError(f"{found.path}: build returned a {type(built).__name__}, not a {expected}")
+        raise InputError(f"{found.path}: build returned {type(built).__name__}, not a {expected}")
     return built
 
 

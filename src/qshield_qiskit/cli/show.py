@@ -78,10 +78,12 @@ def show_circuit(name: str, given: Sequence[str]) -> Shown:
         "two_qubit_gates": sum(len(gate.qubits) > 1 for gate in gates),
     }
     picture = Text(drawing.draw_text(template, stdout.width))
-    picture.highlight_words([parameter.name for parameter in template.inputs], "blue")
-    picture.highlight_words([parameter.name for parameter in template.weights], "yellow")
+    counts = _row({key: value for key, value in facts.items() if key != "path"})
+    for text in (picture, counts):  # so that the counts are the legend
+        text.highlight_words([*(parameter.name for parameter in template.inputs), "inputs"], "blue")
+        text.highlight_words([*(parameter.name for parameter in template.weights), "weights"], "yellow")
     return Shown(
-        lines=[_title(name, entry.summary), picture, _row({k: v for k, v in facts.items() if k != "path"})],
+        lines=[_title(name, entry.summary), picture, counts],
         facts=facts,
         picture=lambda: drawing.draw_figure(template),
     )
@@ -111,8 +113,10 @@ def show_backend(name: str, given: Sequence[str]) -> Shown:
 def show_experiment(name: str, given: Sequence[str]) -> Shown:
     """Print every setting, whether the experiment, an override or a default chose it."""
     settings = load_settings(name, given)
-    code = Syntax(settings.to_yaml().rstrip(), "yaml", theme="ansi_dark", background_color="default")
-    text = code.highlight(settings.to_yaml().rstrip()) if stdout.is_terminal else settings.to_yaml().rstrip()
+    text = Text(settings.to_yaml())
+    if stdout.is_terminal:
+        text = Syntax("", "yaml", theme="ansi_dark", background_color="default").highlight(settings.to_yaml())
+    text.rstrip()
     return Shown(lines=[text], facts={"settings": settings.model_dump(mode="json")})
 
 
@@ -120,7 +124,7 @@ KINDS = {"circuit": show_circuit, "backend": show_backend, "experiment": show_ex
 
 
 def _dotted(section: str, name: str, given: Sequence[str]) -> list[str]:
-    """Put settings into their section: reps=2 is circuit.reps=2, and what we do not know circuit.options.x=2."""
+    """Put settings into their section: reps=2 is circuit.reps=2, and a key that we do not know an option."""
     sections: dict[str, type[Section]] = {"circuit": CircuitSettings, "backend": BackendSettings}
     known = sections[section].model_fields
     dotted = [f"{section}={name}"]

@@ -1,0 +1,164 @@
+"""CircuitTemplate: any circuit of one's own goes in, what is no template is refused, bytes bring it back."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from qiskit import QuantumCircuit, qpy
+from qiskit.circuit import Gate, Parameter, ParameterVector
+from qiskit.quantum_info import Clifford, Operator, Pauli, SparsePauliOp
+
+from qshield_qiskit import catalog
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.quantum.template import LAYER_END, CircuitTemplate, mark_layer_end
+
+X = ParameterVector("x", 12)
+THETA = Parameter("θ")
+
+
+def own_circuit() -> QuantumCircuit:
+    circuit = QuantumCircuit(2, name="own")
+    for index, angle in enumerate(X):
+        circuit.ry(2 * angle, index % 2)
+    circuit.rzz(THETA * X[0], 0, 1)
+    return circuit
+
+
+def test_a_circuit_of_ones_own():
+    template = CircuitTemplate(own_circuit(), inputs=X, weights=[THETA])
+    assert (template.num_qubits, template.num_inputs, template.num_weights, template.num_outputs) == (
+        2,
+        12,
+        1,
+        4,
+    )
+    assert template.inputs == list(X)  # and not x[0], x[10], x[11], x[1], as names would sort
+    assert template.name == "own"
+    assert CircuitTemplate(own_circuit(), X, [THETA], name="mine").name == "mine"
+
+
+def test_measurements_at_the_end_are_dropped_and_the_users_circuit_is_left_alone():
+    circuit = own_circuit()
+    circuit.measure_all()
+    template = CircuitTemplate(circuit, X, [THETA])
+    assert "measure" not in template.circuit.count_ops()
+    assert template.circuit.num_clbits == 0
+    assert circuit.count_ops()["measure"] == 2
+    circuit.x(0)
+    assert "x" not in template.circuit.count_ops()
+
+
+@pytest.mark.parametrize("observable", ["ZI", Pauli("ZI"), SparsePauliOp(["ZI", "XX"], [0.5, -0.25])])
+def test_observables_of_any_form(observable):
+    template = CircuitTemplate(own_circuit(), X, [THETA], observables=[observable, "YY"])
+    assert template.num_outputs == 2
+    assert template.observables == [SparsePauliOp(observable), SparsePauliOp("YY")]
+    assert CircuitTemplate(own_circuit(), X, [THETA], observables=observable).num_outputs == 1
+
+
+def test_gates_that_are_unitary_in_unusual_ways():
+    circuit = own_circuit()
+    circuit.append(Clifford(QuantumCircuit(2)), [0, 1])
+    circuit.barrier()
+    circuit.delay(100, 0)
+    inner = QuantumCircuit(2)
+    inner.h(0)
+    circuit.append(inner.to_instruction(), [0, 1])
+    mark_layer_end(circuit)
+    circuit.append(Gate("mystery", 1, []), [0])  # what it is, the simulator will ask
+    assert CircuitTemplate(circuit, X, [THETA]).num_qubits == 2
+
+
+def measured_midway() -> QuantumCircuit:
+    circuit = own_circuit()
+    circuit.add_register(*QuantumCircuit(0, 1).cregs)
+    circuit.measure(0, 0)
+    circuit.h(0)
+    return circuit
+
+
+def reset_midway() -> QuantumCircuit:
+    circuit = own_circuit()
+    circuit.reset(0)
+    return circuit
+
+
+def initialized_inside() -> QuantumCircuit:
+    circuit = own_circuit()
+    inner = QuantumCircuit(2)
+    inner.initialize([0, 1], 0)
+    circuit.append(inner.to_instruction(), [0, 1])
+    return circuit
+
+
+def branching() -> QuantumCircuit:
+    circuit = measured_midway()
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(0)
+    return circuit
+
+
+@pytest.mark.parametrize(
+    ("make", "inputs", "weights", "observables", "says"),
+    [
+        (own_circuit, X[:11], [THETA], None, "neither input nor weight: x[11]"),
+        (own_circuit, X, [], None, "neither input nor weight: θ"),
+        (own_circuit, X, [THETA, Parameter("q")], None, "not in the circuit: q"),
+        (own_circuit, [*X, X[3]], [THETA], None, "named twice: x[3]"),
+        (own_circuit, X, [THETA, X[3]], None, "named twice: x[3]"),
+        (own_circuit, [], [THETA, *X], None, "has no inputs"),
+        (own_circuit, ["x"], [THETA], None, "not 'x'"),
+        (own_circuit, X, [THETA], ["ZZZ"], "acts on 3 qubits, the circuit has 2"),
+        (own_circuit, X, [THETA], ["ZQ"], "is no string of I, X, Y, Z"),
+        (own_circuit, X, [THETA], [1j * SparsePauliOp("ZZ")], "is not Hermitian"),
+        (own_circuit, X, [THETA], [], "observables is empty"),
+        (measured_midway, X, [THETA], None, "has a measure before its end"),
+        (reset_midway, X, [THETA], None, "has a reset before its end"),
+        (initialized_inside, X, [THETA], None, "has a reset before its end"),
+        (branching, X, [THETA], None, "before its end"),
+        (lambda: QuantumCircuit(0), X, [], None, "has no qubits"),
+    ],
+)
+def test_what_is_no_template(make, inputs, weights, observables, says):
+    with pytest.raises(InputError) as caught:
+        CircuitTemplate(make(), inputs, weights, observables)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(catalog.find("circuits")))
+def test_bytes_bring_every_circuit_back(name):
+    observables = [SparsePauliOp(["ZII", "XXY"], [0.1, -1 / 3]), "ZZZ"]
+    made = catalog.load_circuit(name, 3, reps=2, encoding="zz", readout="probabilities")
+    template = CircuitTemplate(made.circuit, made.inputs, made.weights, observables, name=name)
+    back = CircuitTemplate.from_bytes(template.to_bytes())
+    assert (back.name, back.inputs, back.weights) == (template.name, template.inputs, template.weights)
+    assert back.observables == template.observables  # to the last bit of the coefficients
+    assert back.circuit.count_ops()[LAYER_END] == 6
+    order = [*made.inputs, *made.weights]
+    values = dict(zip(order, np.linspace(-1, 2, len(order)), strict=True))
+    before, after = (Operator(each.circuit.assign_parameters(values)).data for each in (template, back))
+    np.testing.assert_allclose(after, before, atol=1e-12)
+
+
+def test_probabilities_survive_as_probabilities():
+    template = CircuitTemplate(own_circuit(), X, [THETA])
+    assert CircuitTemplate.from_bytes(template.to_bytes()).observables is None
+
+
+def test_other_bytes_are_refused(tmp_path):
+    with (tmp_path / "plain.qpy").open("wb") as file:
+        qpy.dump(own_circuit(), file)
+    good = CircuitTemplate(own_circuit(), X, [THETA]).to_bytes()
+    for data in (b"", b"no circuit at all", (tmp_path / "plain.qpy").read_bytes(), good[: len(good) // 2]):
+        with pytest.raises(InputError, match="no circuit template"):
+            CircuitTemplate.from_bytes(data)
+
+
+def test_copies_and_pickles():
+    template = CircuitTemplate(own_circuit(), X, [THETA], observables=["ZZ"])
+    for twin in (copy.deepcopy(template), pickle.loads(pickle.dumps(template))):
+        assert twin.inputs == template.inputs
+        assert twin.circuit == template.circuit
+        assert twin.observables == template.observables
