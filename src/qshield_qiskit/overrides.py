@@ -60,8 +60,8 @@ def parse(dotted: Sequence[str], named: Set[str]) -> Tree:
 def expand(dotted: Sequence[str]) -> list[list[str]]:
     """Turn commas outside brackets and quotes into separate lists of overrides, the last varying fastest.
 
-    >>> expand(["seed=0,1", "circuit=full", "circuit.readout=[ZI,IZ]"]) [['seed=0', 'circuit=full',
-    'circuit.readout=[ZI,IZ]'], ['seed=1', 'circuit=full', 'circuit.readout=[ZI,IZ]']]
+    >>> expand(["seed=0,1", "circuit.readout=[ZI,IZ]"])
+    [['seed=0', 'circuit.readout=[ZI,IZ]'], ['seed=1', 'circuit.readout=[ZI,IZ]']]
     """
     choices = []
     for override in dotted:
