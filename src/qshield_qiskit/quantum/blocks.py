@@ -4,11 +4,11 @@ Three ideas, in the order in which they are applied:
 
 * Until its first multi-qubit gate every qubit stands alone. What happens up to its last input-dependent rotation there
   is its *prefix*: a chain on one local vector, tiny even for a batch.
-* Behind the prefixes, neighbouring operations on the same qubits are merged into *blocks*. A fixed operation is free to
-  join any block; one that depends on weights joins blocks that do not depend on inputs; input-dependent rotations keep
+* Behind the prefixes, neighbouring operations on the same qubits are merged into *blocks*. A fixed operation may join
+  any block; one that depends on weights joins blocks that do not depend on inputs; input-dependent rotations keep
   blocks of their own, since those have a matrix for every image.
-* The blocks are scheduled, from the end of the circuit, into *segments*: input-dependent blocks first, then all that can
-  wait until they are done. A segment's second part is the same for every image and may be fused into one matrix.
+* The blocks are scheduled, from the end of the circuit, into *segments*: input-dependent blocks first, then all
+  that can wait until they are done. A segment's second part is the same for every image and may be fused into one matrix.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A block's operations as one product of matrices whose only unknowns are cosines and sines.
 
-A rotation is A0 + cos A1 + sin A2 (see `representations`). All fixed operations between two rotations are multiplied into
-these three matrices when the circuit is compiled, so a block with r rotations costs r small products, however many noisy
-gates it holds.
+A rotation is A0 + cos A1 + sin A2 (see `representations`). All fixed operations between two rotations are multiplied
+into these three matrices when the circuit is compiled, so a block with r rotations costs r small products, however
+many noisy gates it holds.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def chain(block: Block, representation: Representation) -> Chain:
             steps.append(_embed(matrices, operation.qubits, block.qubits, representation.dimension)[None])
             angles.append(operation.angle)
             continue
-        matrix = _embed(representation.fixed(operation), operation.qubits, block.qubits, representation.dimension)
+        matrix = _embed(
+            representation.fixed(operation), operation.qubits, block.qubits, representation.dimension
+        )
         if steps:
             steps[-1] = matrix[:, None] @ steps[-1]
         else:
@@ -82,7 +84,7 @@ def stack(chains: Sequence[Chain]) -> tuple[Array, list[ParameterExpression | No
 def group_steps(steps: Array, zero: Array) -> list[tuple[int, Array]]:
     """Contract consecutive steps of a stack, so that a group of them acts as one matrix on an outer product.
 
-    With t_i = (1, cos, sin) of a step's angle and v the vector before the group, the vector behind it is G (t_2 x t_1 x v).
+    With t_i = (1, cos, sin) of a step's angle and v the vector before the group, the vector behind is G (t_2 x t_1 x v).
 
     Args:
         steps: (S, R, L, 3, d, d) as from `stack`.

@@ -1,8 +1,8 @@
 """The compiled circuit as torch tensors, and the loops that run it.
 
 Everything here is plain differentiable torch: autograd, double backward, `torch.func` and CUDA come for free. Shapes: S
-trajectories (1 when nothing is sampled), n qubits, d = 4 (Pauli transfer) or 2 (amplitudes), D = d^k, B images. Images come
-last, so that every elementary loop runs over them.
+trajectories (1 when nothing is sampled), n qubits, d = 4 (Pauli transfer) or 2 (amplitudes), D = d^k, B images. Images
+come last, so that every elementary loop runs over them.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class SegmentEvolution:
 
     Args:
         segment: The two lists of blocks.
-        rows: None to apply the second list block by block; otherwise it is fused into one matrix, the transpose of which
+        rows: None to apply the second list block by block; otherwise it is fused into one matrix, whose transpose
             starts as these rows, (1, d^n, O).
         frame: What the compiled circuit shares.
     """
@@ -147,7 +147,9 @@ class SegmentEvolution:
             return prepared[0] @ state
         return self._through(state, prepared, self._independent.qubits)
 
-    def _through(self, state: Tensor, matrices: Sequence[Tensor], all_qubits: Sequence[tuple[int, ...]]) -> Tensor:
+    def _through(
+        self, state: Tensor, matrices: Sequence[Tensor], all_qubits: Sequence[tuple[int, ...]]
+    ) -> Tensor:
         tensor = split_qubits(state, self._dimension)
         tensor = tensor.expand(self._samples, *tensor.shape[1:])
         for matrix, qubits in zip(matrices, all_qubits, strict=True):
@@ -167,12 +169,14 @@ def product_of_all(vectors: Tensor) -> Tensor:
         return vectors[:, 0]
     if count % 2:
         return outer(product_of_all(vectors[:, :-1]), vectors[:, -1])
-    return product_of_all(outer(*vectors.unflatten(1, (-1, 2)).unbind(2)))
+    pairs = vectors.reshape(len(vectors), count // 2, 2, *vectors.shape[2:])
+    return product_of_all(outer(*pairs.unbind(2)))
 
 
 def split_qubits(state: Tensor, dimension: int) -> Tensor:
     """(S, d^n, B) to (S, d, ..., d, B), highest qubit first."""
-    return state.unflatten(1, [dimension] * round(math.log(state.shape[1], dimension)))
+    num_qubits = round(math.log(state.shape[1], dimension))
+    return state.reshape(len(state), *[dimension] * num_qubits, -1)
 
 
 def apply(state: Tensor, matrix: Tensor, qubits: Sequence[int]) -> Tensor:

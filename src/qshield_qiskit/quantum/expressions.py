@@ -71,14 +71,16 @@ def evaluate(expression: sympy.Expr, values: Mapping[str, Tensor]) -> Tensor:
         return arguments[0] ** int(exponent) if exponent.is_Integer else torch.pow(arguments[0], arguments[1])
     if node.func in FUNCTIONS:
         return FUNCTIONS[node.func](arguments[0])
-    raise InputError(f"an angle uses {node.func.__name__}, which has no differentiable form here; write it without")
+    raise InputError(
+        f"an angle uses {node.func.__name__}, which has no differentiable form here; write it without"
+    )
 
 
 class RotationTerms:
     """(1, cos, sin) of many scaled angles, as a function of inputs and weights.
 
-    All three are cosines of affine functions, so for affine angles (nearly all that occur) the whole table is one matrix
-    product and one cosine. The other angles, such as the (pi - x0)(pi - x1) of a ZZ feature map, are walked and added.
+    All three are cosines of affine functions, so for affine angles (nearly all that occur) the whole table is one
+    matrix product and one cosine. The others, such as the (pi - x0)(pi - x1) of a ZZ feature map, are walked.
 
     Args:
         expressions: The angles; None gives the angle 0.
@@ -123,10 +125,16 @@ class RotationTerms:
         def spread(matrix: Tensor) -> Tensor:
             return torch.einsum("ai,k->aki", matrix, mask).flatten(0, 1).to(device, dtype)
 
-        self._input_slopes, self._weight_slopes = spread(slopes[:, : len(inputs)]), spread(slopes[:, len(inputs) :])
+        self._input_slopes, self._weight_slopes = (
+            spread(slopes[:, : len(inputs)]),
+            spread(slopes[:, len(inputs) :]),
+        )
         self._selection = spread(selection)
         self._offsets = (offsets[:, None] * mask + shift).reshape(-1, 1).to(device, dtype)
-        self._uses_inputs, self._uses_weights = bool(self._input_slopes.any()), bool(self._weight_slopes.any())
+        self._uses_inputs, self._uses_weights = (
+            bool(self._input_slopes.any()),
+            bool(self._weight_slopes.any()),
+        )
         self._names = [parameter.name for parameter in column]
 
     def __call__(self, inputs: Tensor, weights: Tensor) -> Tensor:

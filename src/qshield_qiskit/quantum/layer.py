@@ -16,12 +16,12 @@ from qshield_qiskit.quantum.planning import Engine
 from qshield_qiskit.quantum.template import CircuitTemplate
 
 
-class QuantumLayer(TorchConnector):  # type: ignore[misc]  # Qiskit Machine Learning ships no types
+class QuantumLayer(TorchConnector):
     """A circuit as a torch module: angles in, outcome probabilities or expectation values out.
 
-    Everything that takes a `TorchConnector` takes this layer. A template on a backend, or any network with an `evaluate`
-    method in torch, is differentiated by autograd itself: on any device, in float32 or float64, as often as wanted, and
-    under `torch.func`. Every other qiskit-machine-learning network goes the stock way, by Jacobians on the CPU, once.
+    Everything that takes a `TorchConnector` takes this layer. A template on a backend, or any network with an
+    `evaluate` method in torch, is differentiated by autograd itself: on any device, in float32 or float64, as often
+    as wanted, and under `torch.func`. Every other qiskit-machine-learning network goes the stock way, by Jacobians on the CPU, once.
 
     >>> import torch
     >>> from qiskit import QuantumCircuit
@@ -57,6 +57,7 @@ class QuantumLayer(TorchConnector):  # type: ignore[misc]  # Qiskit Machine Lear
         trajectories: int = 128,
         seed: int = 0,
     ) -> None:
+        network: NeuralNetwork
         if isinstance(source, CircuitTemplate):
             network = ExactQNN(source, backend, engine=engine, trajectories=trajectories, seed=seed)
         elif backend is not None:
@@ -68,11 +69,13 @@ class QuantumLayer(TorchConnector):  # type: ignore[misc]  # Qiskit Machine Lear
             network = source
             network.input_gradients = True
         if initial_weights is not None and np.shape(initial_weights) != (network.num_weights,):
-            raise InputError(f"initial weights have shape {np.shape(initial_weights)}; expected ({network.num_weights},)")
+            raise InputError(
+                f"initial weights have shape {np.shape(initial_weights)}; expected ({network.num_weights},)"
+            )
         super().__init__(network, initial_weights)
 
     @property
-    def _weights(self) -> nn.Parameter:
+    def _weights(self) -> nn.Parameter:  # type: ignore[override]  # an attribute in the parent
         # The parent registers its weights under two names; here they have the public one alone, so that a state dict
         # holds them once and copies cannot drift apart.
         weight = self._parameters.get("weight")

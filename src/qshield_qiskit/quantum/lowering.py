@@ -24,7 +24,7 @@ PAULI_ROTATIONS = {
     **{"rx": "X", "ry": "Y", "rz": "Z", "p": "Z", "u1": "Z"},
     **{"rxx": "XX", "ryy": "YY", "rzz": "ZZ", "rzx": "XZ"},
 }
-"""Gates exp(-i theta P / 2), up to a global phase, and their P as a Qiskit label: the rightmost letter is the first qubit."""
+"""Gates exp(-i theta P / 2), up to a global phase, and their P as a Qiskit label (rightmost letter: first qubit)."""
 
 IGNORED = frozenset({"barrier", "delay", "id", "global_phase", "measure"})
 """Instructions without an effect of their own; the noise that follows one of them still counts."""
@@ -82,7 +82,9 @@ class LoweredCircuit:
         return any(isinstance(operation, Channel) for operation in self.operations)
 
 
-def lower(circuit: QuantumCircuit, noise_model: NoiseModel | None, num_logical: int | None = None) -> LoweredCircuit:
+def lower(
+    circuit: QuantumCircuit, noise_model: NoiseModel | None, num_logical: int | None = None
+) -> LoweredCircuit:
     """Flatten a circuit, each instruction followed by its noise.
 
     Args:
@@ -133,8 +135,8 @@ def _own_part(operation: Instruction, qubits: tuple[int, ...]) -> Iterator[Opera
         return
     if operation.name == "reset" or isinstance(operation, ControlFlowOp):
         raise InputError(
-            f"the circuit holds a {operation.name!r} on qubits {list(qubits)}; the exact simulator takes unitary gates and "
-            "the channels of a noise model only: remove it, or use a backend that samples"
+            f"the circuit holds a {operation.name!r} on qubits {list(qubits)}; the exact simulator takes unitary gates "
+            "and the channels of a noise model only: remove it, or use a backend that samples"
         )
     parametrised = any(isinstance(parameter, ParameterExpression) for parameter in operation.params)
     if parametrised and operation.name in PAULI_ROTATIONS:
@@ -147,7 +149,9 @@ def _own_part(operation: Instruction, qubits: tuple[int, ...]) -> Iterator[Opera
     elif not parametrised and (operation.num_qubits <= 2 or operation.definition is None):
         yield Gate(Operator(operation).data, qubits)
     elif operation.definition is None:
-        raise InputError(f"gate {operation.name!r} has parameters but no definition; give it one made of standard gates")
+        raise InputError(
+            f"gate {operation.name!r} has parameters but no definition; give it one made of standard gates"
+        )
     else:
         inner = operation.definition
         index = {qubit: qubits[i] for i, qubit in enumerate(inner.qubits)}

@@ -39,7 +39,7 @@ class DifferentiableNetwork(Protocol):
         ...
 
 
-class ExactQNN(NeuralNetwork):  # type: ignore[misc]  # Qiskit Machine Learning ships no types
+class ExactQNN(NeuralNetwork):
     """A circuit template on a backend, simulated exactly, with gradients to inputs and weights.
 
     Used through `QuantumLayer` it is plain torch; used as a `NeuralNetwork` it computes full Jacobians in numpy, as
@@ -103,7 +103,9 @@ class ExactQNN(NeuralNetwork):  # type: ignore[misc]  # Qiskit Machine Learning 
         x, w = self._tensors(input_data, weights)
 
         def along_input(direction: Tensor) -> Tensor:
-            tangent: Tensor = torch.func.jvp(lambda x: self.evaluate(x, w), (x,), (direction.expand_as(x),))[1]
+            tangent: Tensor = torch.func.jvp(lambda x: self.evaluate(x, w), (x,), (direction.expand_as(x),))[
+                1
+            ]
             return tangent
 
         to_inputs = torch.func.vmap(along_input, out_dims=-1)(torch.eye(self.num_inputs, dtype=x.dtype))
@@ -113,7 +115,9 @@ class ExactQNN(NeuralNetwork):  # type: ignore[misc]  # Qiskit Machine Learning 
             None if to_weights is None else to_weights.numpy(),
         )
 
-    def _tensors(self, input_data: NDArray[Any] | None, weights: NDArray[Any] | None) -> tuple[Tensor, Tensor]:
+    def _tensors(
+        self, input_data: NDArray[Any] | None, weights: NDArray[Any] | None
+    ) -> tuple[Tensor, Tensor]:
         inputs = np.zeros((1, self.num_inputs)) if input_data is None else input_data
         return torch.tensor(inputs, dtype=torch.float64), torch.tensor(
             [] if weights is None else weights, dtype=torch.float64

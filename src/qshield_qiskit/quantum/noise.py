@@ -31,7 +31,7 @@ def superoperator(error: QuantumError) -> NDArray[np.complex128]:
     """
     terms = zip(error.circuits, error.probabilities, strict=True)
     kept = [p * SuperOp(circuit).data for circuit, p in terms if p > AER_THRESHOLD]
-    return np.sum(kept, axis=0)
+    return np.asarray(np.sum(kept, axis=0), dtype=np.complex128)
 
 
 class NoiseTables:

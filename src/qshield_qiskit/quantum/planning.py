@@ -35,7 +35,9 @@ class Plan:
     multiply_adds: float
 
 
-def plan(circuit: GroupedCircuit, num_outputs: int, noisy: bool, samples: int, engine: Engine = "auto") -> Plan:
+def plan(
+    circuit: GroupedCircuit, num_outputs: int, noisy: bool, samples: int, engine: Engine = "auto"
+) -> Plan:
     """Choose an engine and its fusions.
 
     Args:
@@ -54,14 +56,18 @@ def plan(circuit: GroupedCircuit, num_outputs: int, noisy: bool, samples: int, e
     if engine not in get_args(Engine):
         raise unknown("engine", engine, get_args(Engine))
     if engine == "statevector" and noisy:
-        raise InputError("engine 'statevector' cannot hold noise; use 'pauli_transfer' (exact) or 'trajectories' (sampled)")
+        raise InputError(
+            "engine 'statevector' cannot hold noise; use 'pauli_transfer' (exact) or 'trajectories' (sampled)"
+        )
     if engine != "auto":
         candidates: tuple[Engine, ...] = (engine,)
     elif not noisy:
         candidates = ("pauli_transfer", "statevector")
     else:
         candidates = ("pauli_transfer",) if len(circuit.prefixes) <= MAX_NOISY_QUBITS else ("trajectories",)
-    plans = [_estimate(circuit, num_outputs, samples if name == "trajectories" else 1, name) for name in candidates]
+    plans = [
+        _estimate(circuit, num_outputs, samples if name == "trajectories" else 1, name) for name in candidates
+    ]
     return min(plans, key=lambda each: each.multiply_adds)
 
 
@@ -72,9 +78,10 @@ def _estimate(circuit: GroupedCircuit, num_outputs: int, samples: int, engine: E
     scale = width * samples
 
     def pass_through(blocks: Sequence[Block], states: int) -> float:
-        return sum(CALL + scale * states * size * dimension ** len(block.qubits) for block in blocks)
+        return sum(CALL + float(scale * states * size * dimension ** len(block.qubits)) for block in blocks)
 
-    total, fuse = 0.0 if transfer else 40.0 * CALL, []  # squaring and ordering amplitudes takes calls of its own
+    fuse: list[bool] = []
+    total = 0.0 if transfer else 40.0 * CALL  # squaring and ordering amplitudes takes calls of its own
     for i, segment in enumerate(circuit.segments):
         last = i == len(circuit.segments) - 1
         rows = num_outputs if last and transfer else size
@@ -83,6 +90,8 @@ def _estimate(circuit: GroupedCircuit, num_outputs: int, samples: int, engine: E
             direct += CALL + scale * NOMINAL_BATCH * rows * size
         build = 0.0 if segment.fixed else pass_through(segment.independent, rows)
         fused = CALL + build + scale * NOMINAL_BATCH * rows * size
-        fuse.append(bool(segment.independent) and fused <= direct and samples * rows * size <= MAX_FUSED_ENTRIES)
+        fuse.append(
+            bool(segment.independent) and fused <= direct and samples * rows * size <= MAX_FUSED_ENTRIES
+        )
         total += pass_through(segment.dependent, NOMINAL_BATCH) + (fused if fuse[-1] else direct)
     return Plan(engine, tuple(fuse), total)

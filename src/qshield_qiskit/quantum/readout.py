@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from functools import reduce
 
 import numpy as np
 import torch
@@ -45,26 +44,37 @@ def _probability_rows(circuit: LoweredCircuit) -> NDArray[np.float64]:
     factors = [np.array([[1.0, 0, 0, 0]])] * circuit.num_qubits  # a qubit that nobody reads is traced out
     for position, confusion in zip(circuit.positions, circuit.readout, strict=True):
         factors[position] = exact if confusion is None else confusion.T @ exact
-    rows = reduce(np.kron, reversed(factors))  # outcomes in the order of physical qubits
+    rows: NDArray[np.float64] = _kron(factors)  # outcomes in the order of physical qubits
     descending = sorted(circuit.positions, reverse=True)
     axes = [descending.index(position) for position in reversed(circuit.positions)]
     return rows.reshape(*[2] * len(axes), -1).transpose(*axes, -1).reshape(rows.shape)
 
 
-def _observable_row(circuit: LoweredCircuit, operator: SparsePauliOp, weights: Weights) -> NDArray[np.float64]:
+def _observable_row(
+    circuit: LoweredCircuit, operator: SparsePauliOp, weights: Weights
+) -> NDArray[np.float64]:
     row = np.zeros(4**circuit.num_qubits)
     for label, coefficient in operator.to_list():
         factors = [np.eye(4)[0]] * circuit.num_qubits
         for position, letter, (a, b) in zip(circuit.positions, reversed(label), weights, strict=True):
             if letter != "I":
                 factors[position] = a * np.eye(4)[0] + b * np.eye(4)[PAULI_INDEX[letter]]
-        row += coefficient.real * reduce(np.kron, reversed(factors))
+        row += coefficient.real * _kron(factors)
     return row
+
+
+def _kron(factors: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """The Kronecker product of one factor a qubit, the last most significant."""
+    product = np.ones(1)
+    for factor in factors:
+        product = np.kron(factor, product)
+    return product
 
 
 def _misreading(circuit: LoweredCircuit) -> list[tuple[float, float]]:
     return [
-        (0.0, 1.0) if c is None else (float(c[1, 0] - c[0, 1]), float(1 - c[0, 1] - c[1, 0])) for c in circuit.readout
+        (0.0, 1.0) if c is None else (float(c[1, 0] - c[0, 1]), float(1 - c[0, 1] - c[1, 0]))
+        for c in circuit.readout
     ]
 
 
@@ -131,12 +141,13 @@ def _row_phases(pauli: Pauli, flip: int) -> NDArray[np.complex128]:
     """P[i, i xor flip] for every row i of a Pauli string's matrix, which has one entry a row."""
     columns = np.arange(2**pauli.num_qubits) ^ flip
     signs = sum(((columns >> q) & 1) * int(pauli.z[q]) for q in range(pauli.num_qubits))
-    return (-1.0) ** np.asarray(signs) * 1j ** int((pauli.x & pauli.z).sum())
+    return np.asarray((-1.0) ** np.asarray(signs) * 1j ** int((pauli.x & pauli.z).sum()), dtype=np.complex128)
 
 
 def _misread_strings(string: str, weights: Weights) -> list[tuple[str, float]]:
     options = [
-        [("I", 1.0)] if letter == "I" else [("I", a), (letter, b)] for letter, (a, b) in zip(string, weights, strict=True)
+        [("I", 1.0)] if letter == "I" else [("I", a), (letter, b)]
+        for letter, (a, b) in zip(string, weights, strict=True)
     ]
     strings = []
     for choice in itertools.product(*options):

@@ -6,8 +6,8 @@ A representation gives every qubit a local vector of `dimension` entries, every 
     R(angle) = A0 + cos(angle * scale) A1 + sin(angle * scale) A2.
 
 * `PauliTransfer`: the 4^n real coefficients Tr(P rho). Any channel is one real matrix, so noise costs nothing extra.
-* `Amplitudes`: the 2^n complex amplitudes. Channels are sampled: each of `samples` trajectories draws one Kraus operator
-  a channel, once and for all (common random numbers), with probability q_k = Tr(K_k^dagger K_k) / 2^k, and carries
+* `Amplitudes`: the 2^n complex amplitudes. Channels are sampled: each of `samples` trajectories draws one Kraus
+  operator a channel, once and for all (common random numbers), with probability q_k = Tr(K_k^dagger K_k) / 2^k, and carries
   K_k / sqrt(q_k). The draw does not depend on the state, so the average over trajectories of |amplitude|^2 is unbiased
   and its gradients are exactly the gradients of what is returned.
 
@@ -16,7 +16,7 @@ In both, the matrices of an operation on qubits (q_0, q_1) have q_0 least signif
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ from qiskit.quantum_info import PTM, Kraus, Operator, Pauli, SuperOp
 
 from qshield_qiskit.quantum.lowering import Channel, Gate, rotation_gate
 
-Array = NDArray[np.float64] | NDArray[np.complex128]
+Array = NDArray[Any]
+"""Real or complex, in double precision."""
 
 
 class Representation(Protocol):
@@ -54,8 +55,11 @@ class PauliTransfer:
 
     def fixed(self, operation: Gate | Channel) -> Array:
         """The operation's Pauli-transfer matrix, R_ij = Tr(P_i E(P_j)) / 2^k."""
-        source = Operator(operation.matrix) if isinstance(operation, Gate) else SuperOp(operation.superoperator)
-        return PTM(source).data.real[None]
+        source = (
+            Operator(operation.matrix) if isinstance(operation, Gate) else SuperOp(operation.superoperator)
+        )
+        matrix: Array = PTM(source).data.real[None]
+        return matrix
 
     def rotation(self, pauli: str) -> Array:
         """The part that commutes with P, the part that turns, and the turn."""
@@ -91,7 +95,8 @@ class Amplitudes:
         kraus = np.stack(Kraus(SuperOp(operation.superoperator)).data)  # (K, d, d)
         q = np.einsum("kij,kij->k", kraus.conj(), kraus).real / kraus.shape[-1]
         drawn = self._random.choice(len(q), size=self.samples, p=q / q.sum())
-        return kraus[drawn] / np.sqrt(q[drawn] / q.sum())[:, None, None]
+        weighted: Array = kraus[drawn] / np.sqrt(q[drawn] / q.sum())[:, None, None]
+        return weighted
 
     def rotation(self, pauli: str) -> Array:
         """cos(angle / 2) times the identity and sin(angle / 2) times -i P."""

@@ -3,9 +3,9 @@
     y(x, w) = R  S_m(x, w) ... S_1(x, w)  kron_q v_q(x, w)
 
 with v_q the local vectors of the single qubits, S_i the segments of blocks (see `blocks`) and R the readout. While the
-encoding comes first, as in the templates without re-uploading, R S_1 is one matrix T that is the same for all images, so
-that one attack step costs a small matrix product. It is evolved backwards from the readout (the Heisenberg picture) and
-kept for as long as the weights stay what they are.
+encoding comes first, as in the templates without re-uploading, R S_1 is one matrix T that is the same for all images,
+so that one attack step costs a small matrix product. It is evolved backwards from the readout (the Heisenberg picture)
+and kept for as long as the weights stay what they are.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ class ExactSimulator:
     """Outcome probabilities or expectation values of a circuit under noise, exact and differentiable.
 
     Args:
-        circuit: What runs, its angles in terms of `inputs` and `weights`; usually `backend.transpile(template.circuit)`.
+        circuit: What runs, its angles in terms of `inputs` and `weights`; mostly `backend.transpile(template.circuit)`.
         inputs: The parameters that differ from image to image, in the order of the inputs' columns.
         weights: The trainable parameters, in order.
-        observables: Hermitian operators on the user's qubits; None gives the outcome probabilities in Qiskit's order
-            (qubit 0 least significant).
+        observables: Hermitian operators on the user's qubits; None gives the outcome probabilities in Qiskit's
+            order (qubit 0 least significant).
         noise_model: The Aer noise model to run under, readout error included; None for none.
         num_qubits: How many of the circuit's qubits were the user's own before transpiling; all by default.
-        engine: "pauli_transfer" (exact with noise), "statevector" (exact without), "trajectories" (samples the noise) or
-            "auto", which takes the cheapest exact one and trajectories beyond 8 noisy qubits.
+        engine: "pauli_transfer" (exact with noise), "statevector" (exact without), "trajectories" (samples the noise)
+            or "auto", which takes the cheapest exact one and trajectories beyond 8 noisy qubits.
         trajectories: Number of trajectories where noise is sampled; the error falls with its square root.
         seed: Seed of the trajectories.
     """
@@ -67,7 +67,9 @@ class ExactSimulator:
         self.inputs, self.weights = tuple(inputs), tuple(weights)
         self.observables = None if observables is None else tuple(observables)
         self._lowered = lower(circuit, noise_model, num_qubits)
-        self.num_outputs = 2 ** len(self._lowered.positions) if self.observables is None else len(self.observables)
+        self.num_outputs = (
+            2 ** len(self._lowered.positions) if self.observables is None else len(self.observables)
+        )
         self._grouped = group(self._lowered, self.inputs)
         self.plan: Plan = plan(self._grouped, self.num_outputs, self._lowered.noisy, trajectories, engine)
         self._samples, self._seed = trajectories if self.plan.engine == "trajectories" else 1, seed
@@ -87,9 +89,13 @@ class ExactSimulator:
             InputError: The last axis of `inputs`, or `weights`, has another length than the circuit has parameters.
         """
         if inputs.ndim == 0 or inputs.shape[-1] != len(self.inputs):
-            raise InputError(f"inputs have shape {tuple(inputs.shape)}; expected (..., {len(self.inputs)}) angles")
+            raise InputError(
+                f"inputs have shape {tuple(inputs.shape)}; expected (..., {len(self.inputs)}) angles"
+            )
         if weights.shape != (len(self.weights),):
-            raise InputError(f"weights have shape {tuple(weights.shape)}; expected ({len(self.weights)},) angles")
+            raise InputError(
+                f"weights have shape {tuple(weights.shape)}; expected ({len(self.weights)},) angles"
+            )
         real = torch.float64 if inputs.dtype == torch.float64 else torch.float32
         columns = inputs.reshape(-1, len(self.inputs)).to(real).T  # (I, B)
         compiled = self._compile(real, inputs.device)
@@ -115,7 +121,9 @@ class _Compiled:
     def __init__(self, simulator: ExactSimulator, kind: Kind) -> None:
         lowered, grouped, fuse = simulator._lowered, simulator._grouped, simulator.plan.fuse
         transfer = simulator.plan.engine == "pauli_transfer"
-        representation: Representation = PauliTransfer() if transfer else Amplitudes(simulator._samples, simulator._seed)
+        representation: Representation = (
+            PauliTransfer() if transfer else Amplitudes(simulator._samples, simulator._seed)
+        )
         frame = Frame(representation, simulator.inputs, simulator.weights, kind)
         self._readout = None if transfer else AmplitudeReadout(lowered, simulator.observables)
         self._num_inputs = len(simulator.inputs)
@@ -124,7 +132,8 @@ class _Compiled:
         final = frame.constant(readout_rows(lowered, simulator.observables).T[None]) if transfer else whole
         rows = [whole] * (len(fuse) - 1) + [final]
         self._segments = [
-            SegmentEvolution(segment, rows[i] if fuse[i] else None, frame) for i, segment in enumerate(grouped.segments)
+            SegmentEvolution(segment, rows[i] if fuse[i] else None, frame)
+            for i, segment in enumerate(grouped.segments)
         ]
         self._final = None if not transfer or any(fuse[-1:]) else final.mT  # (1, O, 4^n)
         self._cache: tuple[bytes, list[list[Tensor]]] | None = None
