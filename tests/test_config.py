@@ -167,6 +167,7 @@ def test_a_sections_name_can_be_typed_alone():
         (["dataset=mnist"], "mnist"),
         (["dataset.name=mnist"], "mnist"),
         (["dataset=breastmnist"], "digits"),
+        (["dataset.file=mine.npz"], "digits"),
     ],
 )
 def test_without_an_experiment_the_dataset_chooses_it(overrides, experiment):
@@ -203,6 +204,7 @@ def test_a_file_of_ones_own(tmp_path):
         ("model.pretrained=perhaps", "expected true or false"),
         ("model.fusion=dynamik", "did you mean dynamic?"),
         ("model.backbone=vgg", "expected 'small_cnn', 'resnet18' or 'dnn'"),
+        ("dataset=[mnist]", "expected a text"),
         ("circuit=", "circuit.name=null: expected a text"),
         ("circuit.readout=3", "expected a text or a list"),
         ("circuit.readout=[ZZ", "circuit.readout=[ZZ"),
@@ -217,7 +219,7 @@ def test_a_file_of_ones_own(tmp_path):
 )
 def test_a_wrong_override_gets_one_line(override, says):
     with pytest.raises(InputError) as caught:
-        load_settings("digits", [override])
+        load_settings(None, [override])
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -208,8 +208,7 @@ def load_settings(experiment: str | Path | None = None, dotted: Sequence[str] = 
         experiment: A name of experiments/, or a YAML file. None takes the experiment named like the data set
             that the overrides ask for, if there is one, and else the default.
         dotted: Overrides such as "training.epochs=5"; "circuit=full" is short for "circuit.name=full", and
-        likewise
-            for every section that has a name.
+            likewise for every section that has a name.
 
     Returns:
         The complete, checked settings.
@@ -220,7 +219,8 @@ def load_settings(experiment: str | Path | None = None, dotted: Sequence[str] = 
     changes = overrides.parse(dotted, named_sections())
     if experiment is None:
         wanted = overrides.look_up(changes, "dataset.name")
-        experiment = wanted if wanted in catalog.find("experiments") else DEFAULT_EXPERIMENT
+        known = isinstance(wanted, str) and wanted in catalog.find("experiments")
+        experiment = wanted if known else DEFAULT_EXPERIMENT
     found = catalog.entry("experiments", str(experiment))
     content = overrides.read_yaml(found.path, named_sections())
     content.setdefault("experiment", re.sub(r"[^\w.+/-]+", "-", found.name))
@@ -235,8 +235,8 @@ def validate(content: dict[str, Any]) -> Settings:
     """Check a tree of plain values.
 
     Raises:
-        InputError: A key is unknown or a value out of range; the line names the dotted key and the nearest
-        one.
+        InputError: A key is unknown or a value out of range; the line names the dotted key and the
+            nearest one.
     """
     try:
         return Settings.model_validate(content)

@@ -31,8 +31,8 @@ def command(
     if json:
         emit(found)
         return
-    for each, entries in found.items():
-        stdout.print(_table(each, entries))
+    tables = [_table(each, entries) for each, entries in found.items()]
+    stdout.print(*tables, sep="\n")
 
 
 def rows(kind: str) -> list[dict[str, Any]]:

@@ -16,8 +16,17 @@ from rich.text import Text
 
 from qshield_qiskit import catalog
 from qshield_qiskit.cli.console import Json, console, emit, stdout
-from qshield_qiskit.config import BackendSettings, CircuitSettings, Section, load_settings
+from qshield_qiskit.config import (
+    BackendSettings,
+    CircuitSettings,
+    Section,
+    Settings,
+    load_settings,
+    named_sections,
+    validate,
+)
 from qshield_qiskit.errors import InputError, unknown
+from qshield_qiskit.overrides import parse
 from qshield_qiskit.quantum import drawing
 from qshield_qiskit.quantum.template import LAYER_END
 
@@ -62,7 +71,7 @@ def command(
 
 def show_circuit(name: str, given: Sequence[str]) -> Shown:
     """Draw a template and count what it is made of."""
-    settings = load_settings(None, _dotted("circuit", name, given)).circuit
+    settings = _settings(_dotted("circuit", name, given)).circuit
     entry = catalog.entry("circuits", settings.name)
     template = catalog.load_circuit(
         settings.name, settings.num_qubits or NUM_QUBITS, **settings.build_options()
@@ -91,8 +100,10 @@ def show_circuit(name: str, given: Sequence[str]) -> Shown:
 
 def show_backend(name: str, given: Sequence[str]) -> Shown:
     """Say whose noise a backend has, on which qubits, and how bad it is."""
-    settings = load_settings(None, _dotted("backend", name, [g for g in given if not _is_size(g)])).backend
-    size = load_settings(None, [f"circuit.{g}" for g in given if _is_size(g)]).circuit.num_qubits
+    sizes = [override for override in given if override.startswith("num_qubits=")]
+    others = [override for override in given if override not in sizes]
+    settings = _settings(_dotted("backend", name, others)).backend
+    size = _settings([f"circuit.{override}" for override in sizes]).circuit.num_qubits
     backend = catalog.load_backend(settings.name, size or NUM_QUBITS, **settings.build_options())
     facts: dict[str, Any] = {
         "qubits": backend.num_qubits,
@@ -135,8 +146,9 @@ def _dotted(section: str, name: str, given: Sequence[str]) -> list[str]:
     return dotted
 
 
-def _is_size(override: str) -> bool:
-    return override.partition("=")[0] == "num_qubits"
+def _settings(dotted: Sequence[str]) -> Settings:
+    """Check overrides on their own, apart from any experiment."""
+    return validate(parse(dotted, named_sections()))
 
 
 def _save(shown: Shown, path: Path, kind: str) -> None:
