@@ -39,6 +39,10 @@ class Backend:
     keeps_layer_marks: bool = False
     _transpiled: dict[bytes, QuantumCircuit] = field(default_factory=dict, init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        if self.num_qubits < 1:
+            raise InputError(f"{self.name} cannot have {self.num_qubits} qubits; give at least 1")
+
     @classmethod
     def calibrated(cls, name: str, calibration: Calibration) -> Backend:
         """Make the backend of a calibration: all its qubits, couplings and noise."""
