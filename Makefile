@@ -1,0 +1,78 @@
+# The project's commands. Every target makes .venv first when it is missing; `make help` prints this list.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WORKERS ?= 2
+
+EXPERIMENT ?=
+RUN ?= last
+KEYS = $(if $(CIRCUIT),circuit=$(CIRCUIT)) $(if $(DATASET),dataset=$(DATASET)) $(if $(SEED),seed=$(SEED)) \
+	$(if $(EPOCHS),training.epochs=$(EPOCHS)) $(SET)
+ON = $(if $(BACKEND),backend=$(BACKEND))
+
+.PHONY: help
+help: ## Print this list
+	@echo "make TARGET [CIRCUIT=full] [BACKEND=aer_noisy] [DATASET=mnist] [EXPERIMENT=name] [SEED=0,1,2] [EPOCHS=3]"
+	@echo "            [SET=\"a.b=c ...\"] [RUN=runs/...]"
+	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+$(READY): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## Make .venv with all that the project needs
+
+.PHONY: train
+train: $(READY) ## Train a hybrid classifier (by default digits, full entanglement, a calibrated device's noise)
+	@$(BIN)/qshield train $(EXPERIMENT) $(ON) $(KEYS)
+
+.PHONY: evaluate
+evaluate: $(READY) ## Evaluate a trained run, on another backend if BACKEND is given
+	@$(BIN)/qshield evaluate $(RUN) $(ON) $(SET)
+
+.PHONY: list
+list: $(READY) ## List circuits, backends, experiments and datasets
+	@$(BIN)/qshield list
+
+.PHONY: doctor
+doctor: $(READY) ## Say what is installed and what is missing
+	@$(BIN)/qshield doctor
+
+.PHONY: test
+test: $(READY) ## Run all tests, the notebooks included
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+.PHONY: coverage
+coverage: $(READY) ## Run all tests and say which lines no test reaches
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing
+
+.PHONY: lint
+lint: $(READY) ## Check style, types and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: bench
+bench: $(READY) ## Time the quantum layer against its peers, one thread, and write benchmarks/results.json
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks
+
+.PHONY: notebooks
+notebooks: $(READY) ## Execute the tutorials in place
+	@OMP_NUM_THREADS=2 $(BIN)/jupyter execute --inplace notebooks/*.ipynb
+
+.PHONY: wheel
+wheel: $(READY) ## Build the wheel and the source distribution into dist/
+	@$(BIN)/python -m build --quiet
+
+.PHONY: clean
+clean: ## Remove what was built, but no run
+	rm -rf build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
