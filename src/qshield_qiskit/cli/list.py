@@ -31,8 +31,8 @@ def command(
     if json:
         emit(found)
         return
-    tables = [_table(each, entries) for each, entries in found.items()]
-    stdout.print(*tables, sep="\n")
+    for number, (each, entries) in enumerate(found.items()):
+        stdout.print(*[""] * (number > 0), _table(each, entries))
 
 
 def rows(kind: str) -> list[dict[str, Any]]:
