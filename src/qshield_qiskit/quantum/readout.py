@@ -65,9 +65,9 @@ def _observable_row(
 
 def _kron(factors: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """The Kronecker product of one factor a qubit, the last most significant."""
-    product = np.ones(1)
+    product: NDArray[np.float64] = np.ones(1)
     for factor in factors:
-        product = np.kron(factor, product)
+        product = np.asarray(np.kron(factor, product), dtype=np.float64)
     return product
 
 
