@@ -69,26 +69,24 @@ class Backend:
         Raises:
             InputError: The circuit has too many qubits, or resets, branches or measures before its end.
         """
-        key = _fingerprint(circuit)
-        if key not in self._transpiled:
-            if len(self._transpiled) >= _CACHE_SIZE:
-                self._transpiled.clear()
-            self._transpiled[key] = self._rewrite(circuit)
-        return self._transpiled[key].copy()
-
-    def simulator(self) -> AerSimulator:
-        """Make the oracle for circuits from `transpile`: Aer's density matrices with this noise."""
-        return AerSimulator(method="density_matrix", noise_model=self.noise_model)
-
-    def _rewrite(self, circuit: QuantumCircuit) -> QuantumCircuit:
         if circuit.num_qubits > self.num_qubits:
             raise InputError(
                 f"circuit {circuit.name!r} has {circuit.num_qubits} qubits, but this {self.name} was made "
                 f"for {self.num_qubits}; load it with num_qubits={circuit.num_qubits}"
             )
+        plain = transpiling.unrolled(circuit)
         if self.calibration is None or self.target is None:
-            return transpiling.for_simulator(circuit, keep_layer_marks=self.keeps_layer_marks)
-        return transpiling.for_device(circuit, self.calibration, self.target)
+            return transpiling.for_simulator(plain, keep_layer_marks=self.keeps_layer_marks)
+        key = _fingerprint(plain)
+        if key not in self._transpiled:
+            if len(self._transpiled) >= _CACHE_SIZE:
+                self._transpiled.clear()
+            self._transpiled[key] = transpiling.for_device(plain, self.calibration, self.target)
+        return self._transpiled[key].copy()
+
+    def simulator(self) -> AerSimulator:
+        """Make the oracle for circuits from `transpile`: Aer's density matrices with this noise."""
+        return AerSimulator(method="density_matrix", noise_model=self.noise_model)
 
 
 def _fingerprint(circuit: QuantumCircuit) -> bytes:

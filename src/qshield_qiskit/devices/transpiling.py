@@ -17,19 +17,48 @@ from qshield_qiskit.quantum.calibration import Calibration
 from qshield_qiskit.quantum.template import LAYER_END, LayerEnd
 
 
+def unrolled(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Open composite gates until Aer knows them all, and check that the circuit measures at its end only.
+
+    Args:
+        circuit: Any circuit.
+
+    Returns:
+        An equivalent circuit of standard gates and layer marks.
+
+    Raises:
+        InputError: It resets, branches or measures before its end, or has a gate without a definition.
+    """
+    for instruction in circuit.data:
+        if isinstance(instruction.operation, ControlFlowOp):
+            raise _refused(circuit, f"branches or loops ({instruction.operation.name})")
+    try:
+        plain = generate_preset_pass_manager(optimization_level=0, target=_simulable()).run(circuit)
+    except QiskitError as error:
+        raise InputError(
+            f"circuit {circuit.name!r} has a gate that standard gates cannot express: {error.message}"
+        ) from error
+    measured = set()
+    for instruction in plain.data:
+        name = instruction.operation.name
+        if name == "measure":
+            measured.update(instruction.qubits)
+        elif name == "reset":
+            raise _refused(circuit, "resets a qubit (directly, or by initialize)")
+        elif name != "barrier" and measured.intersection(instruction.qubits):
+            raise _refused(circuit, f"goes on ({name}) after a measurement")
+    return plain
+
+
 def for_simulator(circuit: QuantumCircuit, *, keep_layer_marks: bool) -> QuantumCircuit:
     """Prepare a circuit for simulation without a device: every gate that Aer knows stays as it is.
 
     Args:
-        circuit: Unitary up to final measurements.
+        circuit: As `unrolled` returns it.
         keep_layer_marks: Turn layer marks into identities labelled `LAYER_END` instead of dropping them; a
             circuit without marks gets one layer of them at its end.
-
-    Raises:
-        InputError: The circuit cannot be run.
     """
-    plain = _unrolled(circuit)
-    return _with_labelled_marks(plain) if keep_layer_marks else _without_marks(plain)
+    return _with_labelled_marks(circuit) if keep_layer_marks else _without_marks(circuit)
 
 
 def for_device(circuit: QuantumCircuit, calibration: Calibration, target: Target) -> QuantumCircuit:
@@ -39,14 +68,14 @@ def for_device(circuit: QuantumCircuit, calibration: Calibration, target: Target
     across the user's expressions; these come back at the end.
 
     Args:
-        circuit: Unitary up to final measurements.
+        circuit: As `unrolled` returns it.
         calibration: The device's figures, by which layouts are judged.
         target: The same device as Qiskit's transpiler sees it.
 
     Raises:
-        InputError: The circuit cannot be run.
+        InputError: Qiskit cannot express the circuit on the device.
     """
-    opaque, expressions = separate_occurrences(_without_marks(_unrolled(circuit)))
+    opaque, expressions = separate_occurrences(_without_marks(circuit))
     try:
         routed = _without_spare_delays(best_routing(opaque, calibration, target))
     except QiskitError as error:
@@ -91,29 +120,6 @@ def _simulable() -> Target:
     return Target.from_configuration(
         basis_gates=[*standard, LAYER_END], custom_name_mapping={LAYER_END: LayerEnd()}
     )
-
-
-def _unrolled(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Open composite gates until Aer knows them all, and check that the circuit measures at its end only."""
-    for instruction in circuit.data:
-        if isinstance(instruction.operation, ControlFlowOp):
-            raise _refused(circuit, f"branches or loops ({instruction.operation.name})")
-    try:
-        plain = generate_preset_pass_manager(optimization_level=0, target=_simulable()).run(circuit)
-    except QiskitError as error:
-        raise InputError(
-            f"circuit {circuit.name!r} has a gate that standard gates cannot express: {error.message}"
-        ) from error
-    measured = set()
-    for instruction in plain.data:
-        name = instruction.operation.name
-        if name == "measure":
-            measured.update(instruction.qubits)
-        elif name == "reset":
-            raise _refused(circuit, "resets a qubit (directly, or by initialize)")
-        elif name != "barrier" and measured.intersection(instruction.qubits):
-            raise _refused(circuit, f"goes on ({name}) after a measurement")
-    return plain
 
 
 def _refused(circuit: QuantumCircuit, what: str) -> InputError:
