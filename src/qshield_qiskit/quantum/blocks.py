@@ -8,7 +8,8 @@ Three ideas, in the order in which they are applied:
   any block; one that depends on weights joins blocks that do not depend on inputs; input-dependent rotations keep
   blocks of their own, since those have a matrix for every image.
 * The blocks are scheduled, from the end of the circuit, into *segments*: input-dependent blocks first, then all
-  that can wait until they are done. A segment's second part is the same for every image and may be fused into one matrix.
+  that can wait until they are done. A segment's second part is the same for every image and may be fused into one
+  matrix.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def stack(chains: Sequence[Chain]) -> tuple[Array, list[ParameterExpression | No
 def group_steps(steps: Array, zero: Array) -> list[tuple[int, Array]]:
     """Contract consecutive steps of a stack, so that a group of them acts as one matrix on an outer product.
 
-    With t_i = (1, cos, sin) of a step's angle and v the vector before the group, the vector behind is G (t_2 x t_1 x v).
+    With t_i = (1, cos, sin) of a step's angle and v the vector before the group, the one behind is G (t_2 x t_1 x v).
 
     Args:
         steps: (S, R, L, 3, d, d) as from `stack`.

@@ -21,7 +21,8 @@ class QuantumLayer(TorchConnector):
 
     Everything that takes a `TorchConnector` takes this layer. A template on a backend, or any network with an
     `evaluate` method in torch, is differentiated by autograd itself: on any device, in float32 or float64, as often
-    as wanted, and under `torch.func`. Every other qiskit-machine-learning network goes the stock way, by Jacobians on the CPU, once.
+    as wanted, and under `torch.func`. Every other qiskit-machine-learning network goes the stock way: by Jacobians on
+    the CPU, differentiable once.
 
     >>> import torch
     >>> from qiskit import QuantumCircuit

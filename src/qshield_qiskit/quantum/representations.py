@@ -7,9 +7,9 @@ A representation gives every qubit a local vector of `dimension` entries, every 
 
 * `PauliTransfer`: the 4^n real coefficients Tr(P rho). Any channel is one real matrix, so noise costs nothing extra.
 * `Amplitudes`: the 2^n complex amplitudes. Channels are sampled: each of `samples` trajectories draws one Kraus
-  operator a channel, once and for all (common random numbers), with probability q_k = Tr(K_k^dagger K_k) / 2^k, and carries
-  K_k / sqrt(q_k). The draw does not depend on the state, so the average over trajectories of |amplitude|^2 is unbiased
-  and its gradients are exactly the gradients of what is returned.
+  operator a channel, once and for all (common random numbers), with probability q_k = Tr(K_k^dagger K_k) / 2^k, and
+  carries K_k / sqrt(q_k). The draw does not depend on the state, so the average over trajectories of |amplitude|^2 is
+  unbiased and its gradients are exactly the gradients of what is returned.
 
 In both, the matrices of an operation on qubits (q_0, q_1) have q_0 least significant, as in Qiskit.
 """
