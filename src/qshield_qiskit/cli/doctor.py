@@ -1,4 +1,4 @@
-"""Check what this machine offers: versions, threads, GPU, folders, IBM account."""
+"""Check what this machine offers: versions, threads, GPU, folders, IBM account, engines."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from typing import Literal
 import torch
 from rich.table import Table
 
+from qshield_qiskit.catalog import load_backend, load_circuit
 from qshield_qiskit.cli.console import Json, emit, stdout
 from qshield_qiskit.data import default_root
 from qshield_qiskit.devices.account import account_source
+from qshield_qiskit.quantum.network import ExactQNN
 
 PACKAGES = (
     "qshield-qiskit",
@@ -28,6 +30,9 @@ PACKAGES = (
     "qiskit-machine-learning",
     "qiskit-ibm-runtime",
 )
+SIMULATED = (("aer_noisy", 4), ("aer_noisy", 8), ("paper_noise", 10), ("aer_ideal", 10))
+"""Backends and numbers of qubits for which the simulator's choice of engine is shown."""
+
 ROOM_FOR_DATA = 2e9
 """Bytes that the larger data sets need on disk."""
 
@@ -71,6 +76,8 @@ def all_checks() -> Iterator[Check]:
     yield _data_folder(default_root())
     yield _runs_folder(Path("runs"))
     yield _account()
+    for backend, num_qubits in SIMULATED:
+        yield _engine(backend, num_qubits)
 
 
 def _package(name: str) -> Check:
@@ -127,6 +134,14 @@ def _account() -> Check:
     if source is None:
         return Check("ibm account", "ok", "none; needed for hardware only (set QISKIT_IBM_TOKEN)")
     return Check("ibm account", "ok", f"from {source}; not contacted")
+
+
+def _engine(backend: str, num_qubits: int) -> Check:
+    """Say how the default template would be simulated on a backend."""
+    device, template = load_backend(backend, num_qubits), load_circuit("full", num_qubits, reps=2)
+    plan = ExactQNN(template, device).simulator.plan
+    says = f"{plan.engine}, about {plan.multiply_adds / 1e6:.1f} M multiply-adds for 128 images"
+    return Check(f"{num_qubits} qubits, {backend}", "ok", says)
 
 
 def _nearest_existing(folder: Path) -> Path:
