@@ -33,11 +33,11 @@ def save(model: HybridClassifier, folder: Path) -> None:
         "branch": model.branch,
         "num_classes": model.num_classes,
         "input_shape": list(model.input_shape),
-        "backend": model.backend and getattr(model.backend, "source", None),
+        "backend": None if model.backend is None else model.backend.source,
     }
     if model.template is not None:
         write_atomically(folder / CIRCUIT, model.template.to_bytes())
-    write_atomically(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+    write_atomically(folder / CONFIG, json.dumps(config, indent=2, default=str) + "\n")
     write_atomically(folder / TENSORS, to_safetensors(tensors))
 
 

@@ -6,14 +6,16 @@ from torch import Tensor, nn
 
 from qshield_qiskit.errors import InputError
 
-SMALLEST_SIDE = 8  # below this the second pooling would leave nothing to look at
-LARGEST_FEATURE_MAP = 8  # pool until a side is at most this, so that the linear layer stays small
+SMALLEST_SIDE = 8  # smaller images would have nothing left after three stages
+LARGEST_MAP = 8  # stages go on until a side is at most this, so that the linear layer stays small
+CHANNELS = (32, 64, 128)  # of the first stages; later ones keep the last
+DROPOUT = 0.5
 
 
 class SmallCNN(nn.Module):
-    """Convolve, normalise, rectify and halve until the map is small, then mix it into a feature vector.
+    """Convolve, normalise, rectify and halve, three times or more, then mix what is left into a feature vector.
 
-    Two stages serve images up to 32x32 and three serve 64x64; each stage doubles the channels.
+    Images up to 64x64 take three stages and larger ones more; images below 16x16 are not halved in the first.
 
     Args:
         input_shape: (C, H, W) of one image, with H and W at least 8.
@@ -32,15 +34,18 @@ class SmallCNN(nn.Module):
                 "try model.backbone=dnn"
             )
         stages: list[nn.Module] = []
-        out_channels = 32
-        while len(stages) < 2 or max(height, width) > LARGEST_FEATURE_MAP:
-            stages.append(_stage(channels, out_channels))
-            channels, out_channels = out_channels, 2 * out_channels
-            height, width = height // 2, width // 2
+        while len(stages) < len(CHANNELS) or max(height, width) > LARGEST_MAP:
+            out_channels = CHANNELS[min(len(stages), len(CHANNELS) - 1)]
+            halved = bool(stages) or min(height, width) >= 2 * SMALLEST_SIDE
+            stages.append(_stage(channels, out_channels, halved=halved))
+            channels = out_channels
+            if halved:
+                height, width = height // 2, width // 2
         self.num_features = num_features
         self.stages = nn.Sequential(*stages)
         self.mix = nn.Sequential(
             nn.Flatten(),
+            nn.Dropout(DROPOUT),
             nn.Linear(channels * height * width, num_features, bias=False),  # the norm brings the bias
             nn.BatchNorm1d(num_features),
             nn.ReLU(),
@@ -59,10 +64,10 @@ class SmallCNN(nn.Module):
         return features
 
 
-def _stage(in_channels: int, out_channels: int) -> nn.Sequential:
+def _stage(in_channels: int, out_channels: int, *, halved: bool) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False),
         nn.BatchNorm2d(out_channels),
         nn.ReLU(),
-        nn.MaxPool2d(2),
+        nn.MaxPool2d(2) if halved else nn.Identity(),
     )
