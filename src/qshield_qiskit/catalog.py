@@ -61,7 +61,7 @@ def find(kind: str) -> dict[str, Entry]:
     """
     suffix = SUFFIXES[kind]
     entries: dict[str, Entry] = {}
-    for origin, folder in _folders(kind):
+    for origin, folder in folders(kind):
         for path in sorted(folder.rglob(f"*{suffix}")):
             relative = path.relative_to(folder).with_suffix("")
             if path.is_file() and not any(part.startswith(("_", ".")) for part in relative.parts):
@@ -117,8 +117,11 @@ def load_backend(name: str, num_qubits: int, **options: Any) -> Backend:
     if name.startswith(FAKE_PREFIX) and name not in find("backends"):
         fake = import_module("qshield_qiskit.devices.fake")
         _check_options(fake.build, options, f"backend {name}", leading=2)
-        return cast("Backend", fake.build(name.removeprefix(FAKE_PREFIX), num_qubits, **options))
-    backend = _build(entry("backends", name), num_qubits, options, gives=("transpile", "noise_model"))
+        backend = fake.build(name.removeprefix(FAKE_PREFIX), num_qubits, **options)
+    else:
+        backend = _build(entry("backends", name), num_qubits, options, gives=("transpile", "noise_model"))
+    # How to make it again, for whoever saves a model; backends are frozen, and one's own may be of any class.
+    object.__setattr__(backend, "source", {"name": name, "num_qubits": num_qubits, "options": options})
     return cast("Backend", backend)
 
 
@@ -155,7 +158,7 @@ def _check_options(build: Callable[..., Any], options: dict[str, Any], owner: st
         raise InputError(f"{owner}: build needs a value for {', '.join(missing)}")
 
 
-def _folders(kind: str) -> Iterator[tuple[Origin, Path]]:
+def folders(kind: str) -> Iterator[tuple[Origin, Path]]:
     """Give the folders of a kind, the one that wins last."""
     shipped = _PACKAGE / "shipped" / kind
     source = _PACKAGE.parents[1]

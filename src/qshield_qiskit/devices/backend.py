@@ -6,6 +6,7 @@ import hashlib
 import io
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from qiskit import QuantumCircuit, qpy
 from qiskit.transpiler import Target
@@ -28,6 +29,7 @@ class Backend:
         num_qubits: Number of qubits.
         noise_model: The noise that its circuits meet; None means none.
         calibration: The device figures behind noise and couplings; None for a backend without a device.
+        source: The name, num_qubits and options that the catalog made it from; None for one of one's own.
         keeps_layer_marks: Whether `transpile` turns layer marks into labelled identities, to which the noise
             model attaches its channel, instead of dropping them.
     """
@@ -37,6 +39,7 @@ class Backend:
     noise_model: NoiseModel | None = None
     calibration: Calibration | None = None
     keeps_layer_marks: bool = False
+    source: dict[str, Any] | None = None
     _transpiled: dict[bytes, QuantumCircuit] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:

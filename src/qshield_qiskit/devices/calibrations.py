@@ -15,7 +15,7 @@ FOLDER = Path("backends", "calibrations")
 
 def find() -> dict[str, Path]:
     """List calibrations by name, sorted; where two share a name, the one nearest to the user wins."""
-    folders = [folder / FOLDER.name for _, folder in catalog._folders(FOLDER.parent.name)]
+    folders = [folder / FOLDER.name for _, folder in catalog.folders(FOLDER.parent.name)]
     paths = [path for folder in folders for path in sorted(folder.glob("*.json"))]
     return dict(sorted((path.stem, path) for path in paths))
 

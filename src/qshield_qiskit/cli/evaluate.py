@@ -1,0 +1,41 @@
+"""Measure a trained run, on another backend if asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from qshield_qiskit import runs
+from qshield_qiskit.cli.console import Json, emit, split_arguments, stdout, stdout_kept_for_json
+from qshield_qiskit.reporting.tables import results_table
+
+
+def command(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN] [KEY=VALUE ...]",
+            help="A run's folder, or last; and settings of backend and evaluation.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Measure a run on its test images; nothing is retrained.
+
+    Examples: qshield evaluate; qshield evaluate last backend=fake_torino evaluation.images=100
+    """
+    which, dotted = split_arguments(arguments)
+    run = runs.load_run(which or runs.LAST)
+    with stdout_kept_for_json(json):
+        figures = runs.evaluate(run, dotted)
+    if json:
+        emit({**figures, "run": str(run.folder.path)})
+        return
+    calibration = figures["calibration"]
+    device = f" ({calibration['device']} of {calibration['taken_at'][:10]})" if calibration else ""
+    stdout.print(
+        results_table(
+            f"{run.folder.path}: {figures['n']:,} test images", [(figures["backend"] + device, figures)]
+        )
+    )

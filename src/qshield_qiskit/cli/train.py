@@ -1,0 +1,88 @@
+"""Train a hybrid classifier, and keep everything in a run folder."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from qshield_qiskit import runs
+from qshield_qiskit.cli.console import Json, console, emit, split_arguments, stdout, stdout_kept_for_json
+from qshield_qiskit.config import Settings, load_settings
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.overrides import expand
+from qshield_qiskit.reporting.tables import results_table
+
+
+def command(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[EXPERIMENT] [KEY=VALUE ...]",
+            help="An experiment's name or file, and settings; commas make several runs: seed=0,1,2.",
+        ),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Go on with a run that was stopped: its folder, or last."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Train, measure on the test images, and say where everything is.
+
+    Examples: qshield train; qshield train mnist backend=aer_noisy circuit=star training.epochs=5 seed=0,1,2
+    """
+    experiment, dotted = split_arguments(arguments)
+    if resume is not None and (experiment or dotted):
+        raise InputError("--resume goes on under the run's own settings; leave the others out")
+    resumed = None if resume is None else runs.load_run(resume)
+    wanted = [resumed.config] if resumed else [load_settings(experiment, words) for words in expand(dotted)]
+    finished: list[runs.Run] = []
+    with stdout_kept_for_json(json):
+        for settings in wanted:
+            console.print(f"[bold]{_title(settings)}[/], seed {settings.seed}")
+            try:
+                finished.append(runs.train(settings, resume=resumed, progress=True))
+            except KeyboardInterrupt:
+                console.print("stopped; go on with: qshield train --resume last")
+                raise
+    results = [{**run.metrics, "run": str(run.folder.path)} for run in finished]
+    if json:
+        emit(results[0] if len(results) == 1 else {"runs": results})
+        return
+    _show(finished, results)
+
+
+def _title(settings: Settings) -> str:
+    model, circuit = settings.model, settings.circuit
+    branch = {
+        "circuit": f"circuit {circuit.name} on {settings.backend.name}, fusion {model.fusion}",
+        "control": f"classical control of circuit {circuit.name}, fusion {model.fusion}",
+        "none": "no second branch",
+    }[model.branch]
+    return f"{settings.dataset.file or settings.dataset.name}: {model.backbone}, {branch}"
+
+
+def _show(finished: list[runs.Run], results: list[dict[str, Any]]) -> None:
+    titles = [_title(run.config) for run in finished]
+    same = len(set(titles)) == 1
+    names = [
+        f"seed {run.config.seed}" if same else f"{title}, seed {run.config.seed}"
+        for run, title in zip(finished, titles, strict=True)
+    ]
+    counts = sorted({result["parameters"] for result in results})
+    stdout.print()
+    stdout.print(
+        results_table(
+            f"{titles[0] if same else 'runs'}\n{results[0]['n']:,} test images, "
+            f"{' or '.join(f'{count:,}' for count in counts)} parameters",
+            list(zip(names, results, strict=True)),
+        )
+    )
+    stdout.print()
+    for result in results:
+        stdout.print(f"run   {result['run']}", soft_wrap=True)
+    if any(run.config.model.branch == "circuit" for run in finished):
+        stdout.print("next  qshield evaluate last backend=fake_sherbrooke", soft_wrap=True)
+    else:
+        stdout.print("next  qshield train", soft_wrap=True)

@@ -1,0 +1,104 @@
+"""A run's folder: runs/<experiment>/<date-time>-<seed>/, every file in it whole or absent."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.files import write_atomically
+
+CONFIG = "config.yaml"
+"""A folder is a run if it holds this file."""
+
+LAST = "last"
+"""Stands for the run that was started last."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Reads and writes the files of one run.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, root: Path, experiment: str, seed: int, config: str) -> RunFolder:
+        """Make the folder of a new run.
+
+        Args:
+            root: Folder of all runs.
+            experiment: Name of the experiment; it may have slashes.
+            seed: The run's seed.
+            config: Content of config.yaml, the first file in it.
+
+        Raises:
+            InputError: The folder cannot be made.
+        """
+        name = f"{datetime.now():%Y%m%d-%H%M%S}-{seed}"
+        count = 1
+        while True:  # a run started in the same second keeps its folder
+            path = root / experiment / (name if count == 1 else f"{name}.{count}")
+            try:
+                path.mkdir(parents=True)
+                break
+            except FileExistsError:
+                count += 1
+            except OSError as error:
+                raise InputError(
+                    f"runs={root}: cannot make {path} ({error.strerror}); set runs=FOLDER"
+                ) from error
+        write_atomically(path / CONFIG, config)
+        return cls(path)
+
+    @classmethod
+    def find(cls, which: str | Path = LAST, root: Path = Path("runs")) -> RunFolder:
+        """Find a run.
+
+        Args:
+            which: Its folder, or "last".
+            root: Where "last" looks.
+
+        Raises:
+            InputError: There is no such run.
+        """
+        if str(which) == LAST:
+            found = sorted(root.glob(f"**/{CONFIG}"), key=lambda path: path.parent.name)
+            if not found:
+                raise InputError(f"{root}: no runs here yet; make one with: qshield train")
+            return cls(found[-1].parent)
+        if not (Path(which) / CONFIG).is_file():
+            raise InputError(
+                f"{which}: not a run, it has no {CONFIG}; give a folder such as runs/digits/..., or last"
+            )
+        return cls(Path(which))
+
+    def write_json(self, name: str, content: Any) -> Path:
+        """Write a JSON file and give its path."""
+        write_atomically(self.path / name, json.dumps(content, indent=2, default=str) + "\n")
+        return self.path / name
+
+    def read_json(self, name: str, made_by: str) -> Any:
+        """Read a JSON file.
+
+        Args:
+            name: The file.
+            made_by: The command to type if it is not there.
+
+        Raises:
+            InputError: The file is missing or damaged.
+        """
+        try:
+            return json.loads((self.path / name).read_text())
+        except OSError as error:
+            raise InputError(f"{self.path}: no {name} yet; make it with: {made_by}") from error
+        except ValueError as error:
+            raise InputError(
+                f"{self.path / name}: damaged ({error}); make it anew with: {made_by}"
+            ) from error

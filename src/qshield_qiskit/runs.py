@@ -1,0 +1,259 @@
+"""Where settings become objects: train, evaluate, load a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qshield_qiskit import catalog, config, overrides
+from qshield_qiskit.config import Settings
+from qshield_qiskit.data import Dataset, load_dataset
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.models.hybrid import HybridClassifier
+from qshield_qiskit.reporting.environment import describe_environment
+from qshield_qiskit.reporting.folder import CONFIG, LAST, RunFolder
+from qshield_qiskit.seeding import derive, seed_everything
+from qshield_qiskit.training.figures import classification_figures, predict, quantum_share
+from qshield_qiskit.training.fitting import fit
+from qshield_qiskit.training.history import Epoch, read
+from qshield_qiskit.training.keeping import HISTORY
+
+METRICS = "metrics.json"
+EVALUATION_KEYS = ("backend", "evaluation", "data.root", "data.mirror")
+"""What `evaluate` may change; all else belongs to the training."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training and all that it left behind.
+
+    Attributes:
+        folder: Its files.
+        config: Its settings.
+    """
+
+    folder: RunFolder
+    config: Settings
+
+    @cached_property
+    def model(self) -> HybridClassifier:
+        """The weights that did best on the validation images, in eval mode on the CPU."""
+        if not (self.folder.path / METRICS).is_file():
+            raise InputError(f"{self.folder.path}: not trained to its end; go on with: {self.resume_command}")
+        return HybridClassifier.from_pretrained(self.folder.path)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The figures of the training, as in metrics.json."""
+        metrics: dict[str, Any] = self.folder.read_json(METRICS, self.resume_command)
+        return metrics
+
+    @property
+    def history(self) -> list[Epoch]:
+        """One row an epoch."""
+        return read(self.folder.path / HISTORY)
+
+    @property
+    def resume_command(self) -> str:
+        """What to type to go on with a run that was stopped."""
+        return f"qshield train --resume {self.folder.path}"
+
+    def dataset(self) -> Dataset:
+        """Load the run's images, split as they were."""
+        return _dataset(self.config)
+
+
+def load_run(which: str | Path = LAST) -> Run:
+    """Load a run.
+
+    Args:
+        which: Its folder, or "last" for the one that was started last in ./runs.
+
+    Raises:
+        InputError: There is no such run, or its settings are damaged.
+    """
+    folder = RunFolder.find(which)
+    return Run(folder, config.load_settings(folder.path / CONFIG))
+
+
+def train(settings: Settings, *, resume: Run | None = None, progress: bool = False) -> Run:
+    """Train a classifier, measure it and keep everything in a run folder.
+
+    Args:
+        settings: All settings.
+        resume: A run that was stopped; it goes on under its own settings.
+        progress: Show progress on stderr.
+
+    Returns:
+        The run.
+
+    Raises:
+        InputError: A setting does not fit the data, the backend or the machine.
+        KeyboardInterrupt: The user stopped the training; the run can be resumed.
+    """
+    settings = settings if resume is None else resume.config
+    if settings.training.threads is not None:
+        torch.set_num_threads(settings.training.threads)
+    dataset = _dataset(settings)
+    seed_everything(settings.seed)
+    model = build_model(settings, dataset)
+    run = resume or Run(
+        RunFolder.create(settings.runs, settings.experiment, settings.seed, settings.to_yaml()), settings
+    )
+    run.folder.write_json("environment.json", _environment(model, dataset))
+    history = fit(
+        model,
+        dataset,
+        settings.training,
+        run.folder.path,
+        settings.seed,
+        resume=resume is not None,
+        progress=progress,
+    )
+    model.save_pretrained(run.folder.path)
+    run.folder.write_json(METRICS, _metrics(model, dataset, settings, history))
+    return run
+
+
+def evaluate(run: Run, dotted: Sequence[str] = ()) -> dict[str, Any]:
+    """Measure a trained model, on another backend if asked for, and keep the figures in evaluations/.
+
+    Args:
+        run: The run; nothing in it is retrained.
+        dotted: Overrides of backend, evaluation, data.root and data.mirror.
+
+    Returns:
+        The figures, with `backend`, `calibration`, `shots`, `n` and `seconds`.
+
+    Raises:
+        InputError: An override changes what belongs to the training, or does not fit.
+    """
+    settings = _evaluation_settings(run.config, dotted)
+    dataset = _dataset(settings)
+    model = run.model
+    if model.template is not None:
+        name, num_qubits = settings.backend.name, model.template.num_qubits
+        model = model.with_backend(catalog.load_backend(name, num_qubits, **settings.backend.build_options()))
+    wanted = settings.evaluation.images or len(dataset.test)
+    if wanted > len(dataset.test):
+        raise InputError(
+            f"evaluation.images={wanted}, but {dataset.name} has {len(dataset.test)} test images"
+        )
+    images, labels = dataset.test.images[:wanted], dataset.test.labels[:wanted]
+    start = time.perf_counter()
+    predicted = predict(model.to(_device(settings)), images, settings.evaluation.batch_size)
+    seconds = time.perf_counter() - start
+    figures = {
+        "backend": settings.backend.name,
+        "calibration": _calibration(model),
+        "shots": None,
+        **classification_figures(predicted, labels, dataset.num_classes),
+        "seconds": seconds,
+        "seed": settings.seed,
+    }
+    asked = json.dumps([settings.backend.model_dump(mode="json"), wanted], sort_keys=True)
+    digest = hashlib.sha256(asked.encode()).hexdigest()[:8]
+    run.folder.write_json(f"evaluations/{settings.backend.name}-{digest}.json", figures)
+    return figures
+
+
+def build_model(settings: Settings, dataset: Dataset) -> HybridClassifier:
+    """Build the untrained model that settings describe; its first weights come from torch's generator."""
+    circuit, backend, model = settings.circuit, settings.backend, settings.model
+    num_qubits = circuit.qubits_for(dataset.num_classes)
+    template = None
+    if model.branch != "none":
+        template = catalog.load_circuit(circuit.name, num_qubits, **circuit.build_options())
+    device = None
+    if model.branch == "circuit":
+        device = catalog.load_backend(backend.name, num_qubits, **backend.build_options())
+    return HybridClassifier(
+        template,
+        device,
+        num_classes=dataset.num_classes,
+        input_shape=dataset.shape,
+        backbone=model.backbone,
+        fusion=model.fusion,
+        branch=model.branch,
+        pretrained=model.pretrained,
+    )
+
+
+def _dataset(settings: Settings) -> Dataset:
+    data = settings.data
+    return load_dataset(
+        settings.dataset.name,
+        root=data.root,
+        file=settings.dataset.file,
+        mirror=data.mirror,
+        validation_fraction=data.validation_fraction,
+        train_images=data.train_images,
+        test_images=data.test_images,
+        seed=derive(settings.seed, "split"),
+    )
+
+
+def _metrics(
+    model: HybridClassifier, dataset: Dataset, settings: Settings, history: Sequence[Epoch]
+) -> dict[str, Any]:
+    batch_size = settings.evaluation.batch_size
+    model.to(_device(settings))
+    start = time.perf_counter()
+    predicted = predict(model, dataset.test.images, batch_size)
+    inference_seconds = time.perf_counter() - start
+    train = predict(model, dataset.train.images, batch_size)
+    step = slice(settings.training.batch_size)
+    figures = classification_figures(predicted, dataset.test.labels, dataset.num_classes)
+    return {
+        **figures,
+        "train_accuracy": float((train == dataset.train.labels).double().mean()),
+        "train_seconds": sum(epoch.seconds for epoch in history),
+        "inference_seconds": inference_seconds,
+        "quantum_share": quantum_share(model, dataset.train.images[step], dataset.train.labels[step]),
+        "parameters": model.num_parameters,
+        "seed": settings.seed,
+    }
+
+
+def _environment(model: HybridClassifier, dataset: Dataset) -> dict[str, Any]:
+    return {
+        **describe_environment(),
+        "calibration": _calibration(model),
+        "data": [dataclasses.asdict(file) for file in dataset.source],
+    }
+
+
+def _calibration(model: HybridClassifier) -> dict[str, Any] | None:
+    calibration = None if model.backend is None else model.backend.calibration
+    return None if calibration is None else {"device": calibration.device, "taken_at": calibration.taken_at}
+
+
+def _device(settings: Settings) -> torch.device:
+    use_gpu = torch.cuda.is_available() and settings.training.accelerator != "cpu"
+    return torch.device("cuda" if use_gpu else "cpu")
+
+
+def _evaluation_settings(trained: Settings, dotted: Sequence[str]) -> Settings:
+    """Lay overrides over a run's settings; another backend starts from its own defaults."""
+    changes = overrides.parse(dotted, config.named_sections())
+    for key, value in changes.items():
+        for dotted_key in [f"{key}.{name}" for name in value] if isinstance(value, dict) else [key]:
+            if key not in EVALUATION_KEYS and dotted_key not in EVALUATION_KEYS:
+                raise InputError(
+                    f"{dotted_key} belongs to the training and cannot change in an evaluation; "
+                    f"what can: {', '.join(EVALUATION_KEYS)}"
+                )
+    content = trained.model_dump(mode="json")
+    name = overrides.look_up(changes, "backend.name")
+    if name is not None and name != trained.backend.name:
+        content.pop("backend")
+    return config.validate(overrides.merge(content, changes))

@@ -1,0 +1,129 @@
+"""What a classifier achieves on images: predictions, accuracy and its interval, precision, recall, F1, and time."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torchmetrics.functional.classification import (
+    multiclass_f1_score,
+    multiclass_precision,
+    multiclass_recall,
+)
+
+from qshield_qiskit.models.hybrid import HybridClassifier
+
+AVERAGES = ("macro", "micro", "weighted")
+TIMED_STEPS = 10
+
+
+def predict(model: HybridClassifier, images: Tensor, batch_size: int) -> Tensor:
+    """Classify images in eval mode, on the model's device.
+
+    Args:
+        model: The classifier.
+        images: (N, C, H, W), [0, 1].
+        batch_size: Images at a time.
+
+    Returns:
+        The predicted class of each image, (N,), on the CPU.
+    """
+    parameter = next(model.parameters())
+    model.eval()
+    with torch.inference_mode():
+        parts = [
+            model(part.to(parameter.device, parameter.dtype)).argmax(-1).cpu()
+            for part in images.split(batch_size)
+        ]
+    return torch.cat(parts)
+
+
+def classification_figures(predicted: Tensor, labels: Tensor, num_classes: int) -> dict[str, Any]:
+    """Count what was right.
+
+    Args:
+        predicted: (N,), classes.
+        labels: (N,), classes.
+        num_classes: K.
+
+    Returns:
+        `odr` (clean accuracy) with its Wilson interval, `n`, and precision, recall and F1, each averaged over the
+        classes (macro), over the images (micro) and over the classes by their size (weighted).
+    """
+    correct, n = int((predicted == labels).sum()), len(labels)
+    low, high = wilson_interval(correct, n)
+    scores = {"precision": multiclass_precision, "recall": multiclass_recall, "f1": multiclass_f1_score}
+    return {
+        "odr": correct / n,
+        "odr_low": low,
+        "odr_high": high,
+        "n": n,
+        **{
+            name: {
+                average: float(score(predicted, labels, num_classes, average=average)) for average in AVERAGES
+            }
+            for name, score in scores.items()
+        },
+    }
+
+
+def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """Give the Wilson score interval of a share, by default at 95 %.
+
+    References:
+        Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 209 (1927).
+
+    >>> [round(bound, 3) for bound in wilson_interval(9, 10)]
+    [0.596, 0.982]
+    """
+    share = successes / n
+    centre = share + z * z / (2 * n)
+    margin = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+
+
+def quantum_share(model: HybridClassifier, images: Tensor, labels: Tensor) -> float:
+    """Measure which fraction of a training step is spent in the quantum layer, forward and backward.
+
+    Args:
+        model: The classifier; its weights and mode stay as they are.
+        images: One batch, (B, C, H, W).
+        labels: (B,).
+
+    Returns:
+        The fraction, in [0, 1]; 0 for a model without a circuit.
+    """
+    if model.branch != "circuit":
+        return 0.0
+    parameter = next(model.parameters())
+    images, labels = images.to(parameter.device, parameter.dtype), labels.to(parameter.device)
+    angles = model.branches(images).angles
+    assert angles is not None
+    angles = angles.detach().requires_grad_()  # of the timing alone
+    weights = [p for p in model.parameters() if p.requires_grad]
+    mine = [p for p in model.layer.parameters() if p.requires_grad]
+
+    def whole() -> None:
+        torch.autograd.grad(cross_entropy(model(images), labels), weights, allow_unused=True)
+
+    def layer() -> None:
+        torch.autograd.grad(model.layer(angles).square().sum(), [angles, *mine])
+
+    return min(1.0, _seconds(layer) / _seconds(whole))
+
+
+def _seconds(call: Any) -> float:
+    """Median time of a call."""
+    times = []
+    for _ in range(TIMED_STEPS + 1):
+        start = time.perf_counter()
+        call()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return sorted(times[1:])[TIMED_STEPS // 2]
