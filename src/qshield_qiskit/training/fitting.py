@@ -1,0 +1,181 @@
+"""`fit`: train a classifier on a data set, stoppable and resumable to the bit."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor
+
+from qshield_qiskit.config import TrainingSettings
+from qshield_qiskit.data import Dataset
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.models.hybrid import HybridClassifier
+from qshield_qiskit.models.pretrained import check_tensors
+from qshield_qiskit.seeding import derive, seed_everything
+from qshield_qiskit.training import history
+from qshield_qiskit.training.batches import batches
+from qshield_qiskit.training.history import Epoch
+from qshield_qiskit.training.keeping import BEST, HISTORY, LAST, Keeper
+from qshield_qiskit.training.progress import EpochProgress
+from qshield_qiskit.training.task import ClassifierTask
+
+SPAWNED = {"ddp": "ddp_spawn"}  # Lightning's plain ddp would start our whole command once for every process
+
+
+def fit(
+    model: HybridClassifier,
+    dataset: Dataset,
+    settings: TrainingSettings,
+    folder: Path,
+    seed: int,
+    *,
+    resume: bool = False,
+    progress: bool = False,
+) -> list[Epoch]:
+    """Train a model in place and leave it with the weights that did best on the validation images.
+
+    The same model, data, settings and seed give the same weights, bit for bit, on the same machine. A
+    training that was stopped, at whatever moment, goes on from its last finished epoch to the weights of an
+    uninterrupted one.
+
+    Args:
+        model: The model.
+        dataset: Its training and validation splits are used.
+        settings: How to train.
+        folder: Receives history.csv and checkpoints/.
+        seed: Seed of the shuffling, of dropout and of whatever else is random in a step.
+        resume: Go on from checkpoints/last.ckpt, if there is one.
+        progress: Show a bar and a line per epoch on stderr.
+
+    Returns:
+        One row an epoch, those before a resumption included.
+
+    Raises:
+        InputError: Lightning refuses the settings, a checkpoint does not fit the model, or the loss diverges.
+        KeyboardInterrupt: The user stopped the training; what was finished is kept.
+    """
+    batch_size = settings.batch_size
+    if min(batch_size, len(dataset.train)) < 2:
+        raise InputError(
+            f"training.batch_size={batch_size}: batch norm needs 2 images or more in a batch; try 64"
+        )
+    checkpoint = folder / LAST if resume and (folder / LAST).is_file() else None
+    if checkpoint is not None:
+        _check_fits(model, checkpoint)
+
+    seed_everything(derive(seed, "training"))
+    keeper = Keeper(folder, patience=settings.patience)
+    task = ClassifierTask(
+        model,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        threads=settings.threads,
+    )
+    with _quiet(), _deterministic(), _interruptible():
+        trainer = _trainer(settings, [keeper, *([EpochProgress(keeper)] if progress else [])])
+        trainer.fit(
+            task,
+            batches(dataset.train, batch_size, shuffle_seed=seed),
+            batches(dataset.validation, batch_size),
+            ckpt_path=checkpoint,
+            weights_only=True,
+        )
+    model.load_state_dict(_weights(_read(folder / BEST)))
+    return history.read(folder / HISTORY)
+
+
+def _trainer(settings: TrainingSettings, callbacks: list[Any]) -> Trainer:
+    try:
+        return Trainer(
+            max_epochs=settings.epochs,
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            strategy=SPAWNED.get(settings.strategy, settings.strategy),
+            precision=settings.precision,
+            callbacks=callbacks,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # our sampler knows of the other processes
+            deterministic=True,
+        )
+    except (
+        ValueError,
+        RuntimeError,
+        TypeError,
+    ) as error:  # Lightning's MisconfigurationException is not public
+        raise InputError(
+            f"training.accelerator={settings.accelerator} devices={settings.devices} "
+            f"strategy={settings.strategy} precision={settings.precision}: Lightning says: {error}"
+        ) from error
+
+
+def _check_fits(model: HybridClassifier, checkpoint: Path) -> None:
+    check_tensors(model, _weights(_read(checkpoint)), checkpoint)
+
+
+def _weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    """Take the model's tensors out of a checkpoint of its task."""
+    return {name.removeprefix("model."): tensor for name, tensor in checkpoint["state_dict"].items()}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        checkpoint: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{file}: not a readable checkpoint ({reason}); train again without --resume"
+        ) from error
+    return checkpoint
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's banners, tips and warnings about our intended choices out of the terminal."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Put torch's choice of algorithms back after Lightning has made it deterministic."""
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end as usual; Lightning turns it into a silent exit and leaves Ctrl-C switched off."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and handler is not None:
+            signal.signal(signal.SIGINT, handler)

@@ -1,0 +1,52 @@
+"""The history of a training: one row an epoch, as history.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.files import write_atomically
+
+
+class Epoch(NamedTuple):
+    """What one epoch came to."""
+
+    epoch: int  # from 1
+    train_loss: float  # mean over the epoch's steps, in nats
+    validation_loss: float  # at its end, in nats
+    validation_accuracy: float  # [0, 1]
+    seconds: float  # training and validation
+
+
+def best(history: Sequence[Epoch]) -> Epoch:
+    """Choose the epoch of highest validation accuracy; the lower loss breaks ties, then the earlier epoch."""
+    return max(history, key=lambda row: (row.validation_accuracy, -row.validation_loss))
+
+
+def write(file: Path, history: Sequence[Epoch]) -> None:
+    """Write history.csv, a header and one row an epoch."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Epoch._fields)
+    writer.writerows(history)
+    write_atomically(file, text.getvalue())
+
+
+def read(file: Path) -> list[Epoch]:
+    """Read history.csv.
+
+    Raises:
+        InputError: It is missing or was not written by `write`.
+    """
+    try:
+        with file.open(newline="") as lines:
+            return [
+                Epoch(int(row.pop("epoch")), **{name: float(value) for name, value in row.items()})
+                for row in csv.DictReader(lines)
+            ]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{file}: not a history of epochs ({error}); train again") from error

@@ -1,0 +1,84 @@
+"""What a training leaves behind after every epoch, so that it can be stopped at any moment and go on."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from qshield_qiskit import seeding
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.training import history
+from qshield_qiskit.training.history import Epoch
+from qshield_qiskit.training.task import ClassifierTask
+
+HISTORY = "history.csv"
+BEST = "checkpoints/best.ckpt"
+LAST = "checkpoints/last.ckpt"
+
+
+class Keeper(Checkpoint):
+    """Keep the history, the best weights and a complete state to go on from; stop when nothing improves.
+
+    The states of all random generators are part of that state, so that a resumed run draws what an
+    uninterrupted one would have drawn.
+
+    Args:
+        folder: Receives history.csv, checkpoints/best.ckpt and checkpoints/last.ckpt.
+        patience: Epochs without a lower validation loss before training stops; None never stops early.
+    """
+
+    def __init__(self, folder: Path, *, patience: int | None = None) -> None:
+        self.folder = folder
+        self.patience = patience
+        self.history: list[Epoch] = []
+        self._generators: seeding.State | None = None
+        self._start = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what goes into a checkpoint beside weights and optimizer."""
+        return {"history": [list(row) for row in self.history], "generators": seeding.state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up where a checkpoint was written."""
+        self.history = [Epoch(*row) for row in state_dict["history"]]
+        self._generators = state_dict["generators"]
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the generators where they were; Lightning's own start-up may have drawn from them."""
+        if self._generators is not None:
+            seeding.restore(self._generators)
+            self._generators = None
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the epoch down. The state comes last: if it is missing, the epoch is simply run again."""
+        assert isinstance(pl_module, ClassifierTask)
+        row = self._close_epoch(trainer.current_epoch + 1, pl_module)
+        self.history.append(row)
+        if trainer.is_global_zero:
+            history.write(self.folder / HISTORY, self.history)
+        if history.best(self.history) is row:
+            trainer.save_checkpoint(self.folder / BEST, weights_only=True)
+        trainer.save_checkpoint(self.folder / LAST)
+        trainer.should_stop = self.patience is not None and self._epochs_without_gain() >= self.patience
+
+    def _close_epoch(self, epoch: int, task: ClassifierTask) -> Epoch:
+        """Take the epoch's figures, over all processes, and clear the metrics."""
+        metrics = (task.train_loss, task.validation_loss, task.validation_accuracy)
+        train_loss, validation_loss, accuracy = (float(metric.compute()) for metric in metrics)
+        for metric in metrics:
+            metric.reset()
+        if not math.isfinite(train_loss + validation_loss):
+            raise InputError(
+                f"the loss is no longer a number after epoch {epoch}; try a smaller training.learning_rate"
+            )
+        return Epoch(epoch, train_loss, validation_loss, accuracy, time.perf_counter() - self._start)
+
+    def _epochs_without_gain(self) -> int:
+        lowest = min(self.history, key=lambda row: row.validation_loss)
+        return self.history[-1].epoch - lowest.epoch
