@@ -11,7 +11,8 @@ from torch import Tensor
 
 from benchmarks.timing import Timing, take_turns
 from benchmarks.yardstick import Yardstick
-from qshield_qiskit import QuantumLayer, load_backend, load_circuit
+from qshield_qiskit import load_backend, load_circuit
+from qshield_qiskit.quantum.network import ExactQNN
 
 BATCH, NUM_QUBITS, LAYERS = 128, 4, 2
 BACKENDS = ("paper_noise", "aer_noisy", "aer_ideal")
@@ -40,9 +41,7 @@ def measure() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 def ours(backend: str, *, reupload: bool) -> Run:
     """The quantum layer's network on a backend."""
     template = load_circuit("full", NUM_QUBITS, reps=LAYERS, reupload=reupload)
-    network = QuantumLayer(template, load_backend(backend, NUM_QUBITS)).neural_network
-    run: Run = network.evaluate
-    return run
+    return ExactQNN(template, load_backend(backend, NUM_QUBITS)).evaluate
 
 
 def task(work: str, run: Run, x: Tensor, w: Tensor) -> Callable[[], object]:

@@ -55,7 +55,7 @@ def training_step(backbone: str, shape: tuple[int, int, int], branch: str) -> Ca
     def call() -> object:
         optimiser.zero_grad()
         loss = nn.functional.cross_entropy(model(images), labels)
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         return loss
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_NAMES = 20
+"""An error lists no more names than this, those nearest to what came."""
+
 
 class InputError(ValueError):
     """Something the user gave cannot be used.
@@ -28,4 +31,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]}?" if near else ""
-    return InputError(f"no such {kind}: {name!r}{hint} (known: {', '.join(names) or 'none'})")
+    shown = (
+        names if len(names) <= MOST_NAMES else [*difflib.get_close_matches(name, names, MOST_NAMES, 0), "..."]
+    )
+    return InputError(f"no such {kind}: {name!r}{hint} (known: {', '.join(shown) or 'none'})")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 
 from qshield_qiskit import catalog, config, overrides
 from qshield_qiskit.config import Settings
@@ -110,6 +111,8 @@ def train(settings: Settings, *, resume: Run | None = None, progress: bool = Fal
         RunFolder.create(settings.runs, settings.experiment, settings.seed, settings.to_yaml()), settings
     )
     run.folder.write_json("environment.json", _environment(model, dataset))
+    if progress:
+        Console(stderr=True).print(f"[bold]{describe(settings)}[/], seed {settings.seed}")
     history = fit(
         model,
         dataset,
@@ -164,6 +167,17 @@ def evaluate(run: Run, dotted: Sequence[str] = ()) -> dict[str, Any]:
     digest = hashlib.sha256(asked.encode()).hexdigest()[:8]
     run.folder.write_json(f"evaluations/{settings.backend.name}-{digest}.json", figures)
     return figures
+
+
+def describe(settings: Settings) -> str:
+    """Say in one line what settings train on what."""
+    model, circuit = settings.model, settings.circuit
+    branch = {
+        "circuit": f"circuit {circuit.name} on {settings.backend.name}, fusion {model.fusion}",
+        "control": f"classical control of circuit {circuit.name}, fusion {model.fusion}",
+        "none": "no second branch",
+    }[model.branch]
+    return f"{settings.dataset.file or settings.dataset.name}: {model.backbone}, {branch}"
 
 
 def build_model(settings: Settings, dataset: Dataset) -> HybridClassifier:
@@ -234,7 +248,9 @@ def _environment(model: HybridClassifier, dataset: Dataset) -> dict[str, Any]:
 
 def _calibration(model: HybridClassifier) -> dict[str, Any] | None:
     calibration = None if model.backend is None else model.backend.calibration
-    return None if calibration is None else {"device": calibration.device, "taken_at": calibration.taken_at}
+    if calibration is None:
+        return None
+    return {"device": calibration.device, "taken_at": calibration.taken_at.isoformat()}
 
 
 def _device(settings: Settings) -> torch.device:

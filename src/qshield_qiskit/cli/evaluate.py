@@ -26,16 +26,13 @@ def command(
     Examples: qshield evaluate; qshield evaluate last backend=fake_torino evaluation.images=100
     """
     which, dotted = split_arguments(arguments)
-    run = runs.load_run(which or runs.LAST)
+    run = runs.load_run(which or "last")
     with stdout_kept_for_json(json):
         figures = runs.evaluate(run, dotted)
     if json:
         emit({**figures, "run": str(run.folder.path)})
         return
     calibration = figures["calibration"]
-    device = f" ({calibration['device']} of {calibration['taken_at'][:10]})" if calibration else ""
-    stdout.print(
-        results_table(
-            f"{run.folder.path}: {figures['n']:,} test images", [(figures["backend"] + device, figures)]
-        )
-    )
+    device = f", calibration {calibration['device']} of {calibration['taken_at'][:10]}" if calibration else ""
+    title = f"{run.folder.path} on {figures['backend']}{device}\n{figures['n']:,} test images"
+    stdout.print(results_table(title, [(f"seed {figures['seed']}", figures)]))

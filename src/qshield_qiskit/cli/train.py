@@ -8,7 +8,7 @@ import typer
 
 from qshield_qiskit import runs
 from qshield_qiskit.cli.console import Json, console, emit, split_arguments, stdout, stdout_kept_for_json
-from qshield_qiskit.config import Settings, load_settings
+from qshield_qiskit.config import load_settings
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.overrides import expand
 from qshield_qiskit.reporting.tables import results_table
@@ -40,7 +40,6 @@ def command(
     finished: list[runs.Run] = []
     with stdout_kept_for_json(json):
         for settings in wanted:
-            console.print(f"[bold]{_title(settings)}[/], seed {settings.seed}")
             try:
                 finished.append(runs.train(settings, resume=resumed, progress=True))
             except KeyboardInterrupt:
@@ -53,18 +52,8 @@ def command(
     _show(finished, results)
 
 
-def _title(settings: Settings) -> str:
-    model, circuit = settings.model, settings.circuit
-    branch = {
-        "circuit": f"circuit {circuit.name} on {settings.backend.name}, fusion {model.fusion}",
-        "control": f"classical control of circuit {circuit.name}, fusion {model.fusion}",
-        "none": "no second branch",
-    }[model.branch]
-    return f"{settings.dataset.file or settings.dataset.name}: {model.backbone}, {branch}"
-
-
 def _show(finished: list[runs.Run], results: list[dict[str, Any]]) -> None:
-    titles = [_title(run.config) for run in finished]
+    titles = [runs.describe(run.config) for run in finished]
     same = len(set(titles)) == 1
     names = [
         f"seed {run.config.seed}" if same else f"{title}, seed {run.config.seed}"

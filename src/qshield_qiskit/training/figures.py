@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torchmetrics.functional.classification import (
 
 from qshield_qiskit.models.hybrid import HybridClassifier
 
-AVERAGES = ("macro", "micro", "weighted")
+AVERAGES: tuple[Literal["macro"], Literal["micro"], Literal["weighted"]] = ("macro", "micro", "weighted")
 TIMED_STEPS = 10
 
 
@@ -37,7 +37,7 @@ def predict(model: HybridClassifier, images: Tensor, batch_size: int) -> Tensor:
     with torch.inference_mode():
         parts = [
             model(part.to(parameter.device, parameter.dtype)).argmax(-1).cpu()
-            for part in images.split(batch_size)
+            for part in torch.split(images, batch_size)
         ]
     return torch.cat(parts)
 
