@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qshield_qiskit.data import Split
-from qshield_qiskit.training.batches import EpochBatches, batches
+from qshield_qiskit.training.batches import Batches, EpochBatches
 
 
 def order(sampler):
@@ -58,7 +58,7 @@ def test_a_loader_serves_whole_batches_and_draws_no_global_random_numbers():
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    served = list(batches(split, 4, shuffle_seed=3))
+    served = list(Batches(split, 4, shuffle_seed=3))
     assert torch.equal(torch.rand(1), expected)
     assert [len(labels) for _, labels in served] == [4, 3, 3]
     for images, labels in served:

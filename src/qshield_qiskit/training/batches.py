@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from qshield_qiskit.data import Split
 from qshield_qiskit.seeding import derive
@@ -15,17 +14,7 @@ from qshield_qiskit.seeding import derive
 Batch = tuple[Tensor, Tensor]  # (B, C, H, W) in [0, 1], (B,)
 
 
-class _WholeBatches(Dataset[Batch]):
-    """Serve a batch in one indexing; item by item, collation would cost more than the network."""
-
-    def __init__(self, split: Split) -> None:
-        self.images, self.labels = split.images, split.labels
-
-    def __getitem__(self, indices: Tensor) -> Batch:
-        return self.images[indices], self.labels[indices]
-
-
-class EpochBatches(Sampler[Tensor]):
+class EpochBatches:
     """Indices of one epoch's batches, shared out among the processes of a distributed run.
 
     The batches are of equal size to within one image, and every process gets as many as the others. None is
@@ -61,19 +50,29 @@ class EpochBatches(Sampler[Tensor]):
         yield from order.tensor_split(len(self) * processes)[_rank() :: processes]
 
 
-def batches(split: Split, batch_size: int, *, shuffle_seed: int | None = None) -> DataLoader[Batch]:
-    """Load a split batch by batch.
+class Batches:
+    """A split, batch by batch: a loader to Lightning, without the collation that would cost more than the network.
+
+    It draws nothing from torch's global generator, and it travels to other processes.
 
     Args:
         split: Images and labels.
         batch_size: Most images in a batch.
         shuffle_seed: As for `EpochBatches`.
-
-    Returns:
-        A loader of (images (B, C, H, W), labels (B,)). It draws nothing from torch's global generator.
     """
-    sampler = EpochBatches(len(split), batch_size, shuffle_seed=shuffle_seed)
-    return DataLoader(_WholeBatches(split), sampler=sampler, batch_size=None, generator=torch.Generator())
+
+    batch_sampler = None  # Lightning asks for it, and tells the sampler the epoch
+
+    def __init__(self, split: Split, batch_size: int, *, shuffle_seed: int | None = None) -> None:
+        self.images, self.labels = split.images, split.labels
+        self.sampler = EpochBatches(len(split), batch_size, shuffle_seed=shuffle_seed)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for indices in self.sampler:
+            yield self.images[indices], self.labels[indices]
 
 
 def _num_processes() -> int:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
 import signal
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +20,11 @@ from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.models.pretrained import check_tensors
 from qshield_qiskit.seeding import derive, seed_everything
 from qshield_qiskit.training import history
-from qshield_qiskit.training.batches import batches
+from qshield_qiskit.training.batches import Batches
 from qshield_qiskit.training.history import Epoch
 from qshield_qiskit.training.keeping import BEST, HISTORY, LAST, Keeper
 from qshield_qiskit.training.progress import EpochProgress
+from qshield_qiskit.training.quiet import quiet_lightning
 from qshield_qiskit.training.task import ClassifierTask
 
 SPAWNED = {"ddp": "ddp_spawn"}  # Lightning's plain ddp would start our whole command once for every process
@@ -71,7 +70,6 @@ def fit(
     checkpoint = folder / LAST if resume and (folder / LAST).is_file() else None
     if checkpoint is not None:
         _check_fits(model, checkpoint)
-
     seed_everything(derive(seed, "training"))
     keeper = Keeper(folder, patience=settings.patience)
     task = ClassifierTask(
@@ -80,12 +78,12 @@ def fit(
         weight_decay=settings.weight_decay,
         threads=settings.threads,
     )
-    with _quiet(), _deterministic(), _interruptible():
+    with quiet_lightning(), _deterministic(), _interruptible():
         trainer = _trainer(settings, [keeper, *([EpochProgress(keeper)] if progress else [])])
         trainer.fit(
             task,
-            batches(dataset.train, batch_size, shuffle_seed=seed),
-            batches(dataset.validation, batch_size),
+            Batches(dataset.train, batch_size, shuffle_seed=seed),
+            Batches(dataset.validation, batch_size),
             ckpt_path=checkpoint,
             weights_only=True,
         )
@@ -138,22 +136,6 @@ def _read(file: Path) -> dict[str, Any]:
             f"{file}: not a readable checkpoint ({reason}); train again without --resume"
         ) from error
     return checkpoint
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's banners, tips and warnings about our intended choices out of the terminal."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 @contextmanager

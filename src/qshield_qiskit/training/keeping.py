@@ -14,6 +14,7 @@ from qshield_qiskit import seeding
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.training import history
 from qshield_qiskit.training.history import Epoch
+from qshield_qiskit.training.quiet import silence_lightning
 from qshield_qiskit.training.task import ClassifierTask
 
 HISTORY = "history.csv"
@@ -39,6 +40,10 @@ class Keeper(Checkpoint):
         self._generators: seeding.State | None = None
         self._start = 0.0
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        silence_lightning()  # it has arrived in a process of a distributed run, to be as quiet as the first
+
     def state_dict(self) -> dict[str, Any]:
         """Give what goes into a checkpoint beside weights and optimizer."""
         return {"history": [list(row) for row in self.history], "generators": seeding.state()}
@@ -47,6 +52,10 @@ class Keeper(Checkpoint):
         """Take up where a checkpoint was written."""
         self.history = [Epoch(*row) for row in state_dict["history"]]
         self._generators = state_dict["generators"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Do not go on with a training that had stopped by itself."""
+        trainer.should_stop = self._has_lost_patience()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the generators where they were; Lightning's own start-up may have drawn from them."""
@@ -65,7 +74,7 @@ class Keeper(Checkpoint):
         if history.best(self.history) is row:
             trainer.save_checkpoint(self.folder / BEST, weights_only=True)
         trainer.save_checkpoint(self.folder / LAST)
-        trainer.should_stop = self.patience is not None and self._epochs_without_gain() >= self.patience
+        trainer.should_stop = self._has_lost_patience()
 
     def _close_epoch(self, epoch: int, task: ClassifierTask) -> Epoch:
         """Take the epoch's figures, over all processes, and clear the metrics."""
@@ -79,6 +88,8 @@ class Keeper(Checkpoint):
             )
         return Epoch(epoch, train_loss, validation_loss, accuracy, time.perf_counter() - self._start)
 
-    def _epochs_without_gain(self) -> int:
+    def _has_lost_patience(self) -> bool:
+        if self.patience is None or not self.history:
+            return False
         lowest = min(self.history, key=lambda row: row.validation_loss)
-        return self.history[-1].epoch - lowest.epoch
+        return self.history[-1].epoch - lowest.epoch >= self.patience

@@ -1,0 +1,304 @@
+"""Training: the same weights for the same seed, stopped or not; what it keeps; what it refuses."""
+
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+import torch
+
+from qshield_qiskit.catalog import load_backend, load_circuit
+from qshield_qiskit.config import TrainingSettings
+from qshield_qiskit.data import load_dataset
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.models.hybrid import HybridClassifier
+from qshield_qiskit.training import history
+from qshield_qiskit.training.fitting import fit
+from qshield_qiskit.training.history import Epoch
+from qshield_qiskit.training.keeping import BEST, HISTORY, LAST
+from qshield_qiskit.training.task import ClassifierTask
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_dataset("digits", train_images=120, test_images=50, seed=0)
+
+
+def make(dataset, *, seed=0, backbone="dnn", branch="circuit", **options):
+    torch.manual_seed(seed)
+    return HybridClassifier(
+        load_circuit("full", 4),
+        load_backend("aer_noisy", 4),
+        num_classes=dataset.num_classes,
+        input_shape=dataset.shape,
+        backbone=backbone,
+        branch=branch,
+        **options,
+    )
+
+
+def some(**options):
+    return TrainingSettings(**{"epochs": 2, "batch_size": 32, "accelerator": "cpu", "threads": 1} | options)
+
+
+def same(one, other):
+    pairs = zip(one.state_dict().items(), other.state_dict().items(), strict=True)
+    return all(name == name_too and torch.equal(a, b) for (name, a), (name_too, b) in pairs)
+
+
+def test_training_learns(digits, tmp_path):
+    model = make(digits, backbone="small_cnn")
+    rows = fit(model, digits, some(epochs=6, learning_rate=5e-3), tmp_path, seed=0)
+    assert rows[-1].train_loss < rows[0].train_loss / 2
+    assert max(row.validation_accuracy for row in rows) > 0.6
+
+
+def test_the_same_seed_gives_the_same_weights_to_the_bit(digits, tmp_path):
+    models = [make(digits) for _ in range(3)]
+    for index, (model, seed) in enumerate(zip(models, (5, 5, 6), strict=True)):
+        torch.rand(index)  # what was drawn before does not matter
+        fit(model, digits, some(), tmp_path / str(index), seed)
+    assert same(models[0], models[1])
+    assert not same(models[0], models[2])
+
+
+@pytest.mark.parametrize("backbone", ["dnn", "small_cnn"])  # both draw dropout
+def test_a_stopped_training_goes_on_to_the_same_weights_to_the_bit(digits, tmp_path, backbone):
+    whole, stopped = make(digits, backbone=backbone), make(digits, backbone=backbone)
+    rows = fit(whole, digits, some(epochs=4), tmp_path / "whole", seed=3)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(Interrupting.after(stopped, steps=9), digits, some(epochs=4), tmp_path / "stopped", seed=3)
+    assert [row.epoch for row in history.read(tmp_path / "stopped" / HISTORY)] == [1, 2]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    resumed = make(digits, backbone=backbone, seed=99)  # its own weights give way to the checkpoint's
+    torch.manual_seed(123)
+    rows_too = fit(resumed, digits, some(epochs=4), tmp_path / "stopped", seed=3, resume=True)
+    assert same(whole, resumed)
+    for row, row_too in zip(rows, rows_too, strict=True):
+        assert row[:4] == row_too[:4]
+
+
+class Interrupting(HybridClassifier):
+    """A model during whose n-th training step the user presses Ctrl-C."""
+
+    @classmethod
+    def after(cls, model, steps):
+        model.__class__ = cls
+        model.steps_left = steps
+        return model
+
+    def branches(self, images):
+        self.steps_left -= self.training
+        if self.steps_left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait(1)  # the signal arrives here
+        return super().branches(images)
+
+
+def test_a_finished_training_is_resumed_without_a_step(digits, tmp_path):
+    model, again = make(digits), make(digits, seed=1)
+    rows = fit(model, digits, some(), tmp_path, seed=0)
+    assert fit(again, digits, some(), tmp_path, seed=0, resume=True) == rows
+    assert same(model, again)
+
+
+def test_more_epochs_can_be_asked_for(digits, tmp_path):
+    fit(make(digits), digits, some(epochs=1), tmp_path, seed=0)
+    rows = fit(make(digits), digits, some(epochs=3), tmp_path, seed=0, resume=True)
+    assert [row.epoch for row in rows] == [1, 2, 3]
+
+
+def test_the_weights_kept_are_those_of_the_best_epoch(digits, tmp_path):
+    model = make(digits)
+    rows = fit(model, digits, some(epochs=3), tmp_path, seed=0)
+    model.eval()
+    with torch.no_grad():
+        logits = model(digits.validation.images)
+    best = history.best(rows)
+    assert (logits.argmax(-1) == digits.validation.labels).float().mean().item() == pytest.approx(
+        best.validation_accuracy
+    )
+    loss = torch.nn.functional.cross_entropy(logits, digits.validation.labels).item()
+    assert loss == pytest.approx(best.validation_loss, rel=1e-4)
+
+
+def test_best_is_the_most_accurate_epoch_then_the_lowest_loss_then_the_first():
+    rows = [
+        Epoch(1, 0, 0.2, 0.9, 0),
+        Epoch(2, 0, 0.3, 0.95, 0),
+        Epoch(3, 0, 0.1, 0.95, 0),
+        Epoch(4, 0, 0.1, 0.95, 0),
+    ]
+    assert history.best(rows).epoch == 3
+
+
+def test_history_is_a_row_an_epoch(digits, tmp_path):
+    rows = fit(make(digits), digits, some(), tmp_path, seed=0)
+    lines = list(csv.DictReader((tmp_path / HISTORY).open()))
+    assert list(lines[0]) == ["epoch", "train_loss", "validation_loss", "validation_accuracy", "seconds"]
+    assert [line["epoch"] for line in lines] == ["1", "2"]
+    assert [float(line["train_loss"]) for line in lines] == [row.train_loss for row in rows]
+    assert all(float(line["seconds"]) > 0 for line in lines)
+
+
+def test_checkpoints_load_without_running_code(digits, tmp_path):
+    fit(make(digits), digits, some(epochs=1), tmp_path, seed=0)
+    for name in (BEST, LAST):
+        assert "model.layer.weight" in torch.load(tmp_path / name, weights_only=True)["state_dict"]
+
+
+def test_patience_ends_a_training_that_no_longer_improves(digits, tmp_path):
+    rows = fit(make(digits), digits, some(epochs=20, patience=2, learning_rate=0.1), tmp_path, seed=0)
+    lowest = min(rows, key=lambda row: row.validation_loss)
+    assert len(rows) < 20
+    assert rows[-1].epoch - lowest.epoch == 2
+    resumed = fit(
+        make(digits), digits, some(epochs=20, patience=2, learning_rate=0.1), tmp_path, 0, resume=True
+    )
+    assert resumed == rows
+
+
+def test_the_loss_counts_each_branch_alone_too(digits):
+    model = make(digits).eval()
+    batch = (digits.train.images[:8], digits.train.labels[:8])
+    stages = model.branches(batch[0])
+    fused, classical, quantum = (
+        torch.nn.functional.cross_entropy(logits, batch[1]).item()
+        for logits in (stages.logits, stages.classical, stages.quantum)
+    )
+    for weight in (0.0, 0.3):
+        task = ClassifierTask(model, learning_rate=1e-3, weight_decay=0, branch_weight=weight)
+        expected = fused + weight * (classical + quantum)
+        assert task.training_step(batch, 0).item() == pytest.approx(expected, rel=1e-5)
+        assert task.train_loss.compute().item() == pytest.approx(fused, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options", [{"branch": "none"}, {"fusion": "quantum_only"}, {"fusion": "classical_only"}]
+)
+def test_one_branch_alone_has_the_plain_loss(digits, options):
+    model = make(digits, **options).eval()
+    batch = (digits.train.images[:8], digits.train.labels[:8])
+    task = ClassifierTask(model, learning_rate=1e-3, weight_decay=0, branch_weight=0.3)
+    expected = torch.nn.functional.cross_entropy(model(batch[0]), batch[1])
+    torch.testing.assert_close(task.training_step(batch, 0), expected)
+
+
+def test_a_checkpoint_of_another_shape_is_one_line(digits, tmp_path):
+    fit(make(digits), digits, some(epochs=1), tmp_path, seed=0)
+    other = HybridClassifier(
+        load_circuit("full", 2),
+        load_backend("aer_ideal", 2),
+        num_classes=3,
+        input_shape=(1, 8, 8),
+        backbone="dnn",
+    )
+    line = r"last.ckpt: tensor head.weight has shape \(10, 128\), but the model expects \(3, 128\)"
+    with pytest.raises(InputError, match=line) as caught:
+        fit(other, digits, some(), tmp_path, seed=0, resume=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_checkpoint_is_one_line(digits, tmp_path):
+    fit(make(digits), digits, some(epochs=1), tmp_path, seed=0)
+    last = tmp_path / LAST
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"last\.ckpt: not a readable checkpoint") as caught:
+        fit(make(digits), digits, some(), tmp_path, seed=0, resume=True)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"accelerator": "gpus"}, "accelerator=gpus.*Lightning says"),
+        ({"strategy": "dpp"}, "strategy=dpp.*Lightning says"),
+        ({"batch_size": 1}, "batch norm needs 2 images"),
+        ({"learning_rate": 1e30}, "no longer a number after epoch 1.*smaller training.learning_rate"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_trained_is_said_in_one_line(digits, tmp_path, options, line):
+    with pytest.raises(InputError, match=line) as caught:
+        fit(make(digits), digits, some(**options), tmp_path, seed=0)
+    assert "\n" not in str(caught.value)
+
+
+def test_double_precision(digits, tmp_path):
+    model = make(digits)
+    fit(model, digits, some(epochs=1, precision="64-true"), tmp_path, seed=0)
+    assert model.head.weight.dtype == torch.float64
+
+
+def test_training_says_nothing_unless_asked(digits, tmp_path, capfd):
+    fit(make(digits), digits, some(epochs=1), tmp_path / "quiet", seed=0)
+    assert capfd.readouterr() == ("", "")
+    fit(make(digits), digits, some(epochs=1), tmp_path / "loud", seed=0, progress=True)
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "1/1" in shown.err
+    assert "best" in shown.err
+
+
+def test_training_leaves_torch_as_it_was(digits, tmp_path):
+    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    fit(make(digits), digits, some(epochs=1), tmp_path, seed=0)
+    assert (torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()) == before
+
+
+def test_two_processes_train_one_model(tmp_path):
+    """Spawned processes import the main script, so this one has to be a script of its own."""
+    script = tmp_path / "distributed.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            from pathlib import Path
+            import torch
+            from qshield_qiskit.catalog import load_backend, load_circuit
+            from qshield_qiskit.config import TrainingSettings
+            from qshield_qiskit.data import load_dataset
+            from qshield_qiskit.models.hybrid import HybridClassifier
+            from qshield_qiskit.training.fitting import fit
+
+            if __name__ == "__main__":
+                digits = load_dataset("digits", train_images=120, test_images=50, seed=0)
+                model = HybridClassifier(
+                    load_circuit("full", 4), load_backend("aer_noisy", 4),
+                    num_classes=10, input_shape=digits.shape, backbone="dnn",
+                )
+                settings = TrainingSettings(
+                    epochs=2, batch_size=16, accelerator="cpu", devices=2, strategy="ddp", threads=1
+                )
+                rows = fit(model, digits, settings, Path("run"), seed=0)
+                assert [row.epoch for row in rows] == [1, 2]
+                assert rows[1].train_loss < rows[0].train_loss
+                best = torch.load("run/checkpoints/best.ckpt", weights_only=True)["state_dict"]
+                assert torch.equal(best["model.head.weight"], model.head.weight)
+                print("trained")
+            """
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.stdout == "trained\n", done.stderr
+    assert done.stderr == ""
+
+
+def test_the_learning_rate_falls_as_a_cosine(digits):
+    task = ClassifierTask(make(digits), learning_rate=0.01, weight_decay=0)
+    task.trainer = type("Trainer", (), {"estimated_stepping_batches": 10})()
+    settings = task.configure_optimizers()
+    optimizer, scheduler = settings["optimizer"], settings["lr_scheduler"]["scheduler"]
+    for step in range(10):
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.005 * (1 + math.cos(math.pi * step / 10)))
+        optimizer.step()
+        scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-12)
