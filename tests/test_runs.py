@@ -1,0 +1,149 @@
+"""Whole runs on a few embedded digits: what they leave behind, and that they can be had again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+import qshield_qiskit as qs
+from qshield_qiskit import runs
+from qshield_qiskit.config import load_settings
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.reporting.folder import RunFolder
+
+SMALL = (
+    "data.train_images=300",
+    "data.test_images=60",
+    "training.epochs=2",
+    "circuit.num_qubits=2",
+    "circuit.reps=1",
+)
+FIGURES = {"odr", "odr_low", "odr_high", "n", "precision", "recall", "f1", "seed"}
+METRICS = FIGURES | {"train_accuracy", "train_seconds", "inference_seconds", "quantum_share", "parameters"}
+
+
+def small_run(folder, *overrides: str) -> runs.Run:
+    return runs.train(load_settings("digits", [*SMALL, f"runs={folder}", *overrides]))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> runs.Run:
+    return small_run(tmp_path_factory.mktemp("runs"))
+
+
+def test_the_folder_holds_what_the_contract_says(run):
+    names = {
+        path.relative_to(run.folder.path).as_posix() for path in run.folder.path.rglob("*") if path.is_file()
+    }
+    assert names >= {
+        "config.yaml",
+        "environment.json",
+        "metrics.json",
+        "history.csv",
+        "model.safetensors",
+        "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt",
+    }
+    assert not [name for name in names if name.endswith(".part")]
+    assert run.metrics.keys() == METRICS
+    for kind in ("precision", "recall", "f1"):
+        assert run.metrics[kind].keys() == {"macro", "micro", "weighted"}
+    assert run.metrics["precision"]["micro"] == pytest.approx(run.metrics["odr"])
+    assert run.metrics["odr_low"] < run.metrics["odr"] < run.metrics["odr_high"]
+    assert 0 < run.metrics["quantum_share"] < 1
+    assert run.metrics["train_seconds"] == pytest.approx(sum(epoch.seconds for epoch in run.history))
+    environment = json.loads((run.folder.path / "environment.json").read_text())
+    assert environment["calibration"] == {"device": "fake_boston", "taken_at": "2026-04-17T10:19:24+00:00"}
+    assert environment["threads"] == torch.get_num_threads()
+
+
+def test_a_run_loads_back_to_the_model_that_was_measured(run):
+    loaded = qs.load_run(run.folder.path)
+    assert loaded.config == run.config
+    dataset = loaded.dataset()
+    with torch.inference_mode():
+        predicted = loaded.model(dataset.test.images).argmax(-1)
+    assert float((predicted == dataset.test.labels).double().mean()) == pytest.approx(loaded.metrics["odr"])
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(run, tmp_path):
+    again, other = small_run(tmp_path), small_run(tmp_path, "seed=1")
+    mine = run.model.state_dict()
+    assert all(torch.equal(tensor, mine[name]) for name, tensor in again.model.state_dict().items())
+    assert not torch.equal(other.model.head.weight, run.model.head.weight)
+    assert again.metrics["odr"] == run.metrics["odr"]
+
+
+@pytest.mark.parametrize("branch", ["none", "control"])
+def test_twin_and_control_are_one_override_away(branch, tmp_path):
+    run = small_run(tmp_path, f"model.branch={branch}", "training.epochs=1")
+    assert run.metrics["quantum_share"] == 0
+    assert qs.load_run(run.folder.path).model.branch == branch
+    assert runs.evaluate(run)["odr"] == run.metrics["odr"]
+
+
+def test_evaluation_swaps_the_backend_and_retrains_nothing(run):
+    before = (run.folder.path / "model.safetensors").read_bytes()
+    own = runs.evaluate(run)
+    assert own["odr"] == run.metrics["odr"]
+    ideal = runs.evaluate(run, ["backend=aer_ideal", "evaluation.images=30"])
+    assert (ideal["backend"], ideal["n"], ideal["calibration"], ideal["shots"]) == (
+        "aer_ideal",
+        30,
+        None,
+        None,
+    )
+    other = runs.evaluate(run, ["backend=fake_manila"])
+    assert other["calibration"]["device"] == "fake_manila"
+    assert own.keys() == FIGURES | {"backend", "calibration", "shots", "seconds"}
+    files = sorted(path.name.split("-")[0] for path in (run.folder.path / "evaluations").iterdir())
+    assert files == ["aer_ideal", "aer_noisy", "fake_manila"]
+    assert (run.folder.path / "model.safetensors").read_bytes() == before
+    dataset = run.dataset()
+    noisy, quiet = run.model, run.model.with_backend(qs.load_backend("aer_ideal", 2))
+    with torch.inference_mode():
+        difference = noisy(dataset.test.images) - quiet(dataset.test.images)
+    assert 0 < difference.abs().max() < 1
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("training.epochs=3", "belongs to the training"),
+        ("circuit=star", "belongs to the training"),
+        ("evaluation.images=61", "has 60 test images"),
+        ("backend=fake_torin", "fake_torino"),
+        ("evaluation.image=1", "evaluation.images"),
+    ],
+)
+def test_an_evaluation_refuses_in_one_line(run, override, says):
+    with pytest.raises(InputError, match=f"^[^\n]*{says}[^\n]*$"):
+        runs.evaluate(run, [override])
+
+
+def test_an_unfinished_run_says_how_to_go_on(tmp_path):
+    folder = RunFolder.create(tmp_path, "digits", 0, load_settings("digits").to_yaml())
+    with pytest.raises(InputError, match="--resume"):
+        _ = qs.load_run(folder.path).model
+
+
+def test_a_model_of_another_shape_is_refused_in_one_line(run, tmp_path):
+    other = small_run(tmp_path, "circuit.num_qubits=3", "training.epochs=1")
+    (other.folder.path / "model.safetensors").write_bytes(
+        (run.folder.path / "model.safetensors").read_bytes()
+    )
+    with pytest.raises(InputError, match=r"^[^\n]*shape[^\n]*$"):
+        _ = qs.load_run(other.folder.path).model
+
+
+def test_folders_never_collide_and_last_is_the_newest(tmp_path):
+    made = [RunFolder.create(tmp_path, "paper/digits", 0, "seed: 0\n") for _ in range(3)]
+    assert len({folder.path for folder in made}) == 3
+    assert RunFolder.find("last", tmp_path).path == made[-1].path
+    assert RunFolder.find(made[0].path).path == made[0].path
+    with pytest.raises(InputError, match="not a run"):
+        RunFolder.find(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="qshield train"):
+        RunFolder.find("last", tmp_path / "elsewhere")
