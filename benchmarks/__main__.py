@@ -34,7 +34,9 @@ def main() -> None:
             rows += part
     if not sys.argv[1:]:
         RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
-        print(f"wrote {RESULTS.name}; Python {platform.python_version()}, torch {torch.__version__}, one thread")
+        print(
+            f"wrote {RESULTS.name}; Python {platform.python_version()}, torch {torch.__version__}, one thread"
+        )
 
 
 def _print(title: str, rows: list[dict[str, Any]]) -> None:

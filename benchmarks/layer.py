@@ -26,16 +26,18 @@ def measure() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     w = torch.rand(3 * NUM_QUBITS * LAYERS, generator=generator, dtype=torch.float64) * 6 - 3
     for work in ("i", "ii", "iii"):
         candidates = {
-            ("qshield", backend, False): task(work, ours(backend, reupload=False), x, w) for backend in BACKENDS
+            ("qshield", backend, False): task(work, ours(backend, reupload=False), x, w)
+            for backend in BACKENDS
         }
         candidates["qshield", "aer_noisy", True] = task(work, ours("aer_noisy", reupload=True), x, w)
         candidates["yardstick", "paper_noise", False] = yardstick_task(work, x, w)
         candidates |= pennylane_tasks(work, x, w)
         by_name = {" ".join(map(str, key)): call for key, call in candidates.items()}
         timings = dict(zip(candidates, take_turns(by_name).values(), strict=True))
-        yield f"({work}) 4 qubits, full entanglement, {LAYERS} layers", [
-            row(key, work, timing, timings) for key, timing in timings.items()
-        ]
+        yield (
+            f"({work}) 4 qubits, full entanglement, {LAYERS} layers",
+            [row(key, work, timing, timings) for key, timing in timings.items()],
+        )
 
 
 def ours(backend: str, *, reupload: bool) -> Run:
@@ -69,7 +71,9 @@ def yardstick_task(work: str, x: Tensor, w: Tensor) -> Callable[[], object]:
 
     # Ours has qubit 0 least significant, the yardstick most: reverse the bits before comparing.
     reverse = [int(f"{i:04b}"[::-1], 2) for i in range(2**NUM_QUBITS)]
-    torch.testing.assert_close(run(x, w)[:, reverse], ours("paper_noise", reupload=False)(x, w), atol=1e-10, rtol=0)
+    torch.testing.assert_close(
+        run(x, w)[:, reverse], ours("paper_noise", reupload=False)(x, w), atol=1e-10, rtol=0
+    )
     return task(work, run, x, w)
 
 

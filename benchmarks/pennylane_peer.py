@@ -1,4 +1,4 @@
-"""The same circuit in PennyLane (`pip install pennylane`): density matrix, broadcast over the batch, backpropagation."""
+"""The same circuit in PennyLane (`pip install pennylane`): a broadcast density matrix and backpropagation."""
 
 from __future__ import annotations
 

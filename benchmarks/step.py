@@ -48,7 +48,9 @@ def training_step(backbone: str, shape: tuple[int, int, int], branch: str) -> Ca
     """One step of Adam on a batch of random images."""
     torch.manual_seed(0)
     template, backend = load_circuit("full", NUM_QUBITS), load_backend("aer_noisy", NUM_QUBITS)
-    model = HybridClassifier(template, backend, num_classes=10, input_shape=shape, backbone=backbone, branch=branch)
+    model = HybridClassifier(
+        template, backend, num_classes=10, input_shape=shape, backbone=backbone, branch=branch
+    )
     optimiser = torch.optim.Adam(model.parameters())
     images, labels = torch.rand(BATCH, *shape), torch.randint(10, (BATCH,))
 

@@ -51,7 +51,8 @@ def _commit() -> str | None:
     command = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty"]
     try:
         tracked = ["git", "-C", str(here), "ls-files", "--error-unmatch", __file__]
-        subprocess.run(tracked, capture_output=True, check=True)  # else it lies inside another project's checkout
+        # Where this file is not tracked, the checkout around it is another project's.
+        subprocess.run(tracked, capture_output=True, check=True)
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
