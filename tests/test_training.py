@@ -176,7 +176,7 @@ def test_the_loss_counts_each_branch_alone_too(digits):
     for weight in (0.0, 0.3):
         task = ClassifierTask(model, learning_rate=1e-3, weight_decay=0, branch_weight=weight)
         expected = fused + weight * (classical + quantum)
-        assert task.training_step(batch, 0).item() == pytest.approx(expected, rel=1e-5)
+        assert task.training_step(batch, 0)["loss"].item() == pytest.approx(expected, rel=1e-5)
         assert task.train_loss.compute().item() == pytest.approx(fused, rel=1e-5)
 
 
@@ -188,7 +188,7 @@ def test_one_branch_alone_has_the_plain_loss(digits, options):
     batch = (digits.train.images[:8], digits.train.labels[:8])
     task = ClassifierTask(model, learning_rate=1e-3, weight_decay=0, branch_weight=0.3)
     expected = torch.nn.functional.cross_entropy(model(batch[0]), batch[1])
-    torch.testing.assert_close(task.training_step(batch, 0), expected)
+    torch.testing.assert_close(task.training_step(batch, 0)["loss"], expected)
 
 
 def test_a_checkpoint_of_another_shape_is_one_line(digits, tmp_path):

@@ -44,7 +44,7 @@ def save(model: HybridClassifier, folder: Path) -> None:
 def load(folder: Path, *, backend: Backend | None = None) -> HybridClassifier:
     """Read what `save` wrote; see `HybridClassifier.from_pretrained`."""
     config = _read_config(folder / CONFIG)
-    template = CircuitTemplate.from_bytes(_read(folder / CIRCUIT)) if config["branch"] != "none" else None
+    template = _read_template(folder / CIRCUIT) if config["branch"] != "none" else None
     source = config.pop("backend")
     if backend is None and config["branch"] == "circuit":
         if source is None:
@@ -115,6 +115,14 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}; expected a folder written by save_pretrained") from error
+
+
+def _read_template(file: Path) -> CircuitTemplate:
+    data = _read(file)
+    try:
+        return CircuitTemplate.from_bytes(data)
+    except InputError as error:  # QPY's own account fills a page
+        raise InputError(f"{file}: no circuit template; save the model again") from error
 
 
 def _read_config(file: Path) -> dict[str, Any]:

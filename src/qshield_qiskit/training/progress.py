@@ -64,7 +64,7 @@ class EpochProgress(Callback):
             return
         self._progress.advance(self._bar)
         if time.monotonic() >= self._next_loss:
-            self._progress.update(self._bar, loss=f"{float(outputs['loss']):.3f}")
+            self._progress.update(self._bar, loss=f"{float(outputs['fused']):.3f}")
             self._next_loss = time.monotonic() + SECONDS_BETWEEN_LOSSES
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

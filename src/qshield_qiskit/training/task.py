@@ -70,16 +70,16 @@ class ClassifierTask(LightningModule):
         if self.threads is not None:
             torch.set_num_threads(self.threads)
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Compute the loss of a batch."""
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        """Compute the loss of a batch, and of the fused prediction alone."""
         images, labels = batch
         branches = self.model.branches(images)
-        loss = cross_entropy(branches.logits, labels)
-        self.train_loss.update(loss.detach(), len(labels))
+        loss = fused = cross_entropy(branches.logits, labels)
         if branches.quantum is not None and self.model.mixes_branches:
             alone = cross_entropy(branches.classical, labels) + cross_entropy(branches.quantum, labels)
-            loss = loss + self.branch_weight * alone
-        return loss
+            loss = fused + self.branch_weight * alone
+        self.train_loss.update(fused.detach(), len(labels))
+        return {"loss": loss, "fused": fused.detach()}
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Add a batch to the figures of the epoch."""
