@@ -16,7 +16,7 @@ from qshield_qiskit.quantum.template import CircuitTemplate
 SHAPE = (1, 8, 8)
 
 
-def make(branch="circuit", *, num_classes=3, template=None, backend=None, **options):
+def make(branch="circuit", *, num_classes=3, template=None, backend=None, backbone="dnn", **options):
     template = template or load_circuit("linear", 2)
     backend = backend or load_backend("aer_noisy", 2)
     model = HybridClassifier(
@@ -43,6 +43,14 @@ def test_a_saved_model_comes_back_to_the_bit(tmp_path, branch, dtype):
     assert torch.equal(loaded(images), model(images))
     assert loaded.num_parameters == model.num_parameters
     assert (loaded.branch, loaded.fusion_name, loaded.input_shape) == (branch, "weighted_sum", SHAPE)
+
+
+@pytest.mark.parametrize("backbone", ["small_cnn", "resnet18"])
+def test_convolutions_come_back_to_the_bit(tmp_path, backbone):
+    model = make(backbone=backbone)
+    model.save_pretrained(tmp_path)
+    images = torch.rand(4, *SHAPE)
+    assert torch.equal(HybridClassifier.from_pretrained(tmp_path)(images), model(images))
 
 
 def test_a_circuit_of_ones_own_travels_with_the_model(tmp_path):

@@ -53,7 +53,7 @@ def same(one, other):
 
 def test_training_learns(digits, tmp_path):
     model = make(digits, backbone="small_cnn")
-    rows = fit(model, digits, some(epochs=6, learning_rate=5e-3), tmp_path, seed=0)
+    rows = fit(model, digits, some(epochs=10, batch_size=16, learning_rate=5e-3), tmp_path, seed=0)
     assert rows[-1].train_loss < rows[0].train_loss / 2
     assert max(row.validation_accuracy for row in rows) > 0.6
 

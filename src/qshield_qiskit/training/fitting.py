@@ -105,7 +105,7 @@ def _trainer(settings: TrainingSettings, callbacks: list[Any]) -> Trainer:
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,  # our sampler knows of the other processes
-            deterministic=True,
+            deterministic="warn",  # on a GPU, an operation that cannot be says so instead of failing
         )
     except (
         ValueError,
@@ -142,10 +142,11 @@ def _read(file: Path) -> dict[str, Any]:
 def _deterministic() -> Iterator[None]:
     """Put torch's choice of algorithms back after Lightning has made it deterministic."""
     before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
 
 @contextmanager
