@@ -72,6 +72,7 @@ def test_imagenet_weights_are_read_from_torchs_cache_with_their_standardisation(
 def test_imagenet_weights_offline_say_which_file_to_put_where(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setattr("urllib.request._opener", None)  # made at its first use, it would know no proxy
     with pytest.raises(InputError, match=r"refused.*resnet18-f37072fd\.pth.*checkpoints.*pretrained=false"):
         build_backbone("resnet18", (1, 28, 28), pretrained=True)
 

@@ -67,8 +67,16 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit(digits, tmp_path):
     assert not same(models[0], models[2])
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as in a terminal: a process that was started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("backbone", ["dnn", "small_cnn"])  # both draw dropout
-def test_a_stopped_training_goes_on_to_the_same_weights_to_the_bit(digits, tmp_path, backbone):
+def test_a_stopped_training_goes_on_to_the_same_weights_to_the_bit(digits, tmp_path, backbone, ctrl_c):
     whole, stopped = make(digits, backbone=backbone), make(digits, backbone=backbone)
     rows = fit(whole, digits, some(epochs=4), tmp_path / "whole", seed=3)
 
@@ -219,6 +227,11 @@ def test_a_damaged_checkpoint_is_one_line(digits, tmp_path):
     ("options", "line"),
     [
         ({"accelerator": "gpus"}, "accelerator=gpus.*Lightning says"),
+        pytest.param(
+            {"accelerator": "gpu"},
+            "No supported gpu backend",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
         ({"strategy": "dpp"}, "strategy=dpp.*Lightning says"),
         ({"batch_size": 1}, "batch norm needs 2 images"),
         ({"learning_rate": 1e30}, "no longer a number after epoch 1.*smaller training.learning_rate"),
