@@ -84,6 +84,6 @@ def _imagenet() -> torchvision.models.ResNet:
     except (URLError, OSError) as error:
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise InputError(
-            f"ImageNet weights cannot be fetched ({error}): put {Path(weights.url).name} from {weights.url} "
-            f"into {folder}, or set model.pretrained=false"
+            f"ImageNet weights cannot be fetched ({getattr(error, 'reason', error)}): "
+            f"put {Path(weights.url).name} from {weights.url} into {folder}, or set model.pretrained=false"
         ) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from torch import Tensor
 
@@ -107,14 +108,10 @@ def _trainer(settings: TrainingSettings, callbacks: list[Any]) -> Trainer:
             use_distributed_sampler=False,  # our sampler knows of the other processes
             deterministic="warn",  # on a GPU, an operation that cannot be says so instead of failing
         )
-    except (
-        ValueError,
-        RuntimeError,
-        TypeError,
-    ) as error:  # Lightning's MisconfigurationException is not public
+    except (MisconfigurationException, ValueError, RuntimeError, TypeError) as error:
         raise InputError(
             f"training.accelerator={settings.accelerator} devices={settings.devices} "
-            f"strategy={settings.strategy} precision={settings.precision}: Lightning says: {error}"
+            f"strategy={settings.strategy} precision={settings.precision}: Lightning says: {' '.join(str(error).split())}"
         ) from error
 
 
