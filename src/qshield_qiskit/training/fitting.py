@@ -109,9 +109,10 @@ def _trainer(settings: TrainingSettings, callbacks: list[Any]) -> Trainer:
             deterministic="warn",  # on a GPU, an operation that cannot be says so instead of failing
         )
     except (MisconfigurationException, ValueError, RuntimeError, TypeError) as error:
+        reason = " ".join(str(error).split())
         raise InputError(
             f"training.accelerator={settings.accelerator} devices={settings.devices} "
-            f"strategy={settings.strategy} precision={settings.precision}: Lightning says: {' '.join(str(error).split())}"
+            f"strategy={settings.strategy} precision={settings.precision}: Lightning says: {reason}"
         ) from error
 
 
