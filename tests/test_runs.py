@@ -21,7 +21,14 @@ SMALL = (
     "circuit.reps=1",
 )
 FIGURES = {"odr", "odr_low", "odr_high", "n", "precision", "recall", "f1", "seed"}
-METRICS = FIGURES | {"train_accuracy", "train_seconds", "inference_seconds", "quantum_share", "parameters"}
+METRICS = FIGURES | {
+    "train_accuracy",
+    "train_seconds",
+    "inference_seconds",
+    "quantum_share",
+    "parameters",
+    "parameters_matched",
+}
 
 
 def small_run(folder, *overrides: str) -> runs.Run:
@@ -127,6 +134,19 @@ def test_an_unfinished_run_says_how_to_go_on(tmp_path):
     folder = RunFolder.create(tmp_path, "digits", 0, load_settings("digits").to_yaml())
     with pytest.raises(InputError, match="--resume"):
         _ = qs.load_run(folder.path).model
+
+
+@pytest.mark.parametrize("override", ["training.devices=0", "training.batch_size=1"])
+def test_what_is_refused_before_it_begins_leaves_no_run(override, tmp_path):
+    with pytest.raises(InputError, match="training"):
+        small_run(tmp_path, override)
+    assert not list(tmp_path.rglob("config.yaml"))
+
+
+def test_a_control_tells_the_size_of_the_hybrid_that_it_stands_for(run, tmp_path):
+    control = small_run(tmp_path, "model.branch=control", "training.epochs=1").metrics
+    assert control["parameters_matched"] == run.metrics["parameters"] == run.metrics["parameters_matched"]
+    assert abs(control["parameters"] - run.metrics["parameters"]) < 20
 
 
 def test_a_model_of_another_shape_is_refused_in_one_line(run, tmp_path):

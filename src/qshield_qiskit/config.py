@@ -140,6 +140,10 @@ class TrainingSettings(Section):
     """Step size of Adam."""
     weight_decay: NotNegative = 1e-4
     """L2 penalty of Adam."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """How the step size goes on: down to 0 along a cosine, or constant."""
+    branch_weight: NotNegative = 0.5
+    """Weight of each branch's own loss beside the fused one, so that both learn; 0: the fused loss alone."""
     patience: Count | None = None
     """Epochs without a better validation loss before training stops; null: it never stops early."""
     accelerator: str = "auto"

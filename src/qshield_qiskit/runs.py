@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,15 +114,20 @@ def train(settings: Settings, *, resume: Run | None = None, progress: bool = Fal
     run.folder.write_json("environment.json", _environment(model, dataset))
     if progress:
         Console(stderr=True).print(f"[bold]{describe(settings)}[/], seed {settings.seed}")
-    history = fit(
-        model,
-        dataset,
-        settings.training,
-        run.folder.path,
-        settings.seed,
-        resume=resume is not None,
-        progress=progress,
-    )
+    try:
+        history = fit(
+            model,
+            dataset,
+            settings.training,
+            run.folder.path,
+            settings.seed,
+            resume=resume is not None,
+            progress=progress,
+        )
+    except InputError:
+        if not (run.folder.path / HISTORY).exists():  # refused before it began: leave nothing behind
+            shutil.rmtree(run.folder.path)
+        raise
     model.save_pretrained(run.folder.path)
     run.folder.write_json(METRICS, _metrics(model, dataset, settings, history))
     return run
@@ -234,6 +240,7 @@ def _metrics(
         "inference_seconds": inference_seconds,
         "quantum_share": quantum_share(model, dataset.train.images[step], dataset.train.labels[step]),
         "parameters": model.num_parameters,
+        "parameters_matched": model.num_parameters_matched,
         "seed": settings.seed,
     }
 

@@ -77,6 +77,8 @@ def fit(
         model,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
+        schedule=settings.schedule,
+        branch_weight=settings.branch_weight,
         threads=settings.threads,
     )
     with quiet_lightning(), _deterministic(), _interruptible():

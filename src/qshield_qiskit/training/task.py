@@ -27,6 +27,7 @@ class ClassifierTask(LightningModule):
         num_classes: Number of classes.
         learning_rate: First step size of Adam.
         weight_decay: L2 penalty.
+        branch_weight: Weight of each branch's own cross entropy beside that of the fused logits.
         schedule: "cosine" or "constant".
         threads: Threads that torch uses in every process of the run; None leaves them as they are.
     """
