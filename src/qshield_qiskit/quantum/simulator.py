@@ -150,7 +150,8 @@ class _Compiled:
 
     def _prepared(self, weights: Tensor) -> list[list[Tensor]]:
         """The image-independent matrices; kept by the weights' values where no gradient to the weights is wanted."""
-        if _under_functorch() or (torch.is_grad_enabled() and weights.requires_grad):
+        trained = torch.is_grad_enabled() and weights.requires_grad and weights.numel() > 0
+        if trained or _under_functorch():
             return self._prepare(weights)
         key = weights.detach().cpu().numpy().tobytes()
         if self._cache is None or self._cache[0] != key:
