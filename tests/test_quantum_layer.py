@@ -165,6 +165,8 @@ def test_what_cannot_be_is_refused_in_one_line():
     template = small_template(OBSERVABLES)
     with pytest.raises(InputError, match="leave the backend out"):
         QuantumLayer(estimator_network(template), catalog.load_backend("aer_ideal", 2))
+    with pytest.raises(InputError, match="shots=100"):
+        QuantumLayer(template, shots=100)
     with pytest.raises(InputError, match=r"expected \(2,\)"):
         QuantumLayer(template, initial_weights=np.zeros(3))
     with pytest.raises(InputError, match="expected"):

@@ -39,13 +39,15 @@ class QuantumLayer(TorchConnector):
         source: A template, or a finished `NeuralNetwork` (`EstimatorQNN`, `SamplerQNN`, ...), whose input gradients are
             switched on: without them an attack would see a constant where the circuit is.
         backend: Where a template runs; None simulates it as it stands, noiseless.
+        shots: None for exact outcomes. Finite shots are refused for now: they need a backend that samples.
         initial_weights: (W,) angles in radians; by default uniform in [-1, 1], from torch's generator.
         engine: Which engine simulates a template; see `ExactSimulator`.
         trajectories: Number of trajectories where noise is sampled (beyond 8 noisy qubits).
         seed: Seed of the trajectories.
 
     Raises:
-        InputError: A finished network came with a backend, or the weights have another length than the circuit's.
+        InputError: A finished network came with a backend, the weights have another length than the circuit's, or shots
+            were asked for.
     """
 
     def __init__(
@@ -53,11 +55,16 @@ class QuantumLayer(TorchConnector):
         source: CircuitTemplate | NeuralNetwork,
         backend: NoisyDevice | None = None,
         *,
+        shots: int | None = None,
         initial_weights: NDArray[np.float64] | Tensor | None = None,
         engine: Engine = "auto",
         trajectories: int = 128,
         seed: int = 0,
     ) -> None:
+        if shots is not None:
+            raise InputError(
+                f"shots={shots}: this layer gives exact outcomes; leave shots out, or wrap a SamplerQNN or EstimatorQNN"
+            )
         network: NeuralNetwork
         if isinstance(source, CircuitTemplate):
             network = ExactQNN(source, backend, engine=engine, trajectories=trajectories, seed=seed)
