@@ -53,7 +53,7 @@ def test_a_circuit_of_the_working_directory(qshield, tmp_path):
         "        circuit.ry(x[qubit], qubit)\n"
         "    return CircuitTemplate(circuit, inputs=x, observables=['Z' * num_qubits])\n"
     )
-    result = qshield("train", *SMALL, "circuit=mine", "circuit.reps=null", "--json")
+    result = qshield("train", *SMALL, "circuit=mine", "--json")  # the experiment's reps are not mine
     assert result.exit_code == 0, result.stderr
     refused = qshield("train", *SMALL, "circuit=mine", "circuit.reps=3")
     assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)

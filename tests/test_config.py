@@ -295,3 +295,16 @@ def test_expand_gives_every_combination_once(choices):
 def test_parse_reads_yaml_values():
     tree = parse(["a.b=1e-3", "a.c=[1, x]", "d=true", "e=null", "f='1'"], frozenset())
     assert tree == {"a": {"b": 1e-3, "c": [1, "x"]}, "d": True, "e": None, "f": "1"}
+
+
+def test_another_circuit_or_backend_keeps_what_it_knows_and_leaves_the_rest(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("circuit: {name: full, reps: 3, num_qubits: 3}\nbackend: {name: paper_noise, p: 0.1}\n")
+    settings = load_settings(file, ["circuit=star", "backend=fake_torino"])
+    assert (settings.circuit.name, settings.circuit.reps, settings.circuit.num_qubits) == ("star", 3, 3)
+    assert settings.backend.build_options() == {}
+    own = tmp_path / "own.py"
+    own.write_text("def build(num_qubits):\n    raise SystemExit('was run')\n")
+    assert load_settings(file, [f"circuit={own}"]).circuit.build_options() == {}
+    typed = load_settings(file, [f"circuit={own}", "circuit.reps=2"])  # asked for: `build` will refuse it
+    assert typed.circuit.build_options() == {"reps": 2}

@@ -125,6 +125,21 @@ def load_backend(name: str, num_qubits: int, **options: Any) -> Backend:
     return cast("Backend", backend)
 
 
+def declared_settings(kind: str, name: str) -> set[str] | None:
+    """List what a file's `build` declares, read from its text and not executed; None where that cannot be told."""
+    if kind == "backends" and name.startswith(FAKE_PREFIX) and name not in find(kind):
+        return set()
+    try:
+        tree = ast.parse(entry(kind, name).path.read_bytes())
+    except (InputError, OSError, SyntaxError, ValueError):
+        return None  # loading it will say what is wrong
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "build" and node.args.kwarg is None:
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            return {argument.arg for argument in arguments}
+    return None
+
+
 def _build(found: Entry, num_qubits: int, options: dict[str, Any], *, gives: tuple[str, ...]) -> object:
     """Call a file's `build` and check that what it returns has the attributes that we use."""
     build = getattr(load_module(found.path), "build", None)

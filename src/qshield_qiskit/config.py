@@ -232,7 +232,21 @@ def load_settings(experiment: str | Path | None = None, dotted: Sequence[str] = 
         validate(content)
     except InputError as error:
         raise InputError(f"{found.path}: {error}") from error
+    for section in ("circuit", "backend"):
+        _leave_behind(content, changes, section)
     return validate(overrides.merge(content, changes))
+
+
+def _leave_behind(content: dict[str, Any], changes: dict[str, Any], section: str) -> None:
+    """Drop an experiment's settings of a circuit or backend that another one, typed in its place, does not know."""
+    name = overrides.look_up(changes, f"{section}.name")
+    own = content.get(section)
+    if not isinstance(own, dict) or not isinstance(name, str) or name == own.get("name"):
+        return
+    declared = catalog.declared_settings(f"{section}s", name)
+    if declared is not None:
+        kept = declared | {"name", "num_qubits"}
+        content[section] = {key: value for key, value in own.items() if key in kept}
 
 
 def validate(content: dict[str, Any]) -> Settings:

@@ -80,6 +80,8 @@ class QuantumLayer(TorchConnector):
             raise InputError(
                 f"initial weights have shape {np.shape(initial_weights)}; expected ({network.num_weights},)"
             )
+        if isinstance(initial_weights, Tensor):
+            initial_weights = initial_weights.detach().cpu().numpy()
         super().__init__(network, initial_weights)
 
     @property
