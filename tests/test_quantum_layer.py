@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from oracle import aer_outputs
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.primitives import StatevectorEstimator, StatevectorSampler
@@ -171,3 +172,14 @@ def test_what_cannot_be_is_refused_in_one_line():
         QuantumLayer(template, initial_weights=np.zeros(3))
     with pytest.raises(InputError, match="expected"):
         QuantumLayer(template)(torch.zeros(3, 5))
+
+
+def test_a_layer_on_a_backend_meets_its_noise():
+    template = catalog.load_circuit("circular", 3)
+    backend = catalog.load_backend("aer_noisy", 3, calibration="fake_manila_5q")
+    layer = QuantumLayer(template, backend).double()
+    x = torch.linspace(-2, 2, layer.num_inputs, dtype=torch.float64)
+    names = [*template.inputs, *template.weights]
+    values = dict(zip(names, [*x.tolist(), *layer.weight.tolist()], strict=True))
+    expected = aer_outputs(backend.transpile(template.circuit), values, backend.noise_model, num_qubits=3)
+    np.testing.assert_allclose(layer(x).detach().numpy(), expected, atol=1e-9)

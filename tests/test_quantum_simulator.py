@@ -340,3 +340,89 @@ def test_forcing_an_engine_that_cannot_hold_noise_is_refused():
         ExactSimulator(circuit, X[:1], [], None, noise, engine="statevector")
     with pytest.raises(InputError, match="statevector"):
         ExactSimulator(circuit, X[:1], [], None, engine="statvector")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("reupload", [False, True])
+@pytest.mark.parametrize("backend_name", ["aer_ideal", "aer_noisy"])
+def test_an_empty_batch_has_an_empty_answer(backend_name, reupload):
+    template = catalog.load_circuit("linear", 2, reps=2, reupload=reupload)
+    backend = catalog.load_backend(backend_name, 2)
+    parts = (template.inputs, template.weights, None, backend.noise_model)
+    engines = ["pauli_transfer", "trajectories", *(["statevector"] if backend.noise_model is None else [])]
+    for engine in engines:
+        simulator = ExactSimulator(backend.transpile(template.circuit), *parts, num_qubits=2, engine=engine)
+        x, w = random_values(simulator)
+        assert simulator(x[:0], w).shape == (0, 4)
+
+
+def test_eight_noisy_qubits_run_exactly():
+    x = ParameterVector("x", 8)
+    circuit = QuantumCircuit(8)
+    for qubit in range(8):
+        circuit.ry(x[qubit], qubit)
+    for qubit in range(7):
+        circuit.cx(qubit, qubit + 1)
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.05, 2), "cx")
+    simulator = ExactSimulator(circuit, x, [], None, noise)
+    assert simulator.plan.engine == "pauli_transfer"
+    z_last = torch.tensor([1 - 2 * (i >> 7) for i in range(256)], dtype=torch.float64)
+    outputs = simulator(torch.full((1, 8), 0.4, dtype=torch.float64), torch.zeros(0, dtype=torch.float64))
+    assert (outputs @ z_last).item() == pytest.approx(np.cos(0.4) ** 8 * 0.95**7, abs=1e-12)
+
+
+@pytest.mark.parametrize("observables", [None, OBSERVABLES])
+def test_spare_qubits_of_a_device_cost_nothing(observables):
+    template = catalog.load_circuit("star", 2)
+    backend = catalog.load_backend("aer_noisy", 5)
+    circuit = backend.transpile(template.circuit)
+    assert circuit.num_qubits == 5
+    simulator = ExactSimulator(
+        circuit, template.inputs, template.weights, observables, backend.noise_model, num_qubits=2
+    )
+    assert simulator._lowered.num_qubits < 5
+    if observables is None:  # Aer's expectation values know no readout error
+        assert largest_error(simulator, circuit, backend.noise_model, *random_values(simulator), 2) < 1e-9
+    quiet = ExactSimulator(circuit, template.inputs, template.weights, observables, None, num_qubits=2)
+    for engine in ("pauli_transfer", "statevector"):
+        quiet = ExactSimulator(
+            circuit, template.inputs, template.weights, observables, None, num_qubits=2, engine=engine
+        )
+        assert largest_error(quiet, circuit, None, *random_values(quiet), 2) < 1e-9
+
+
+def test_a_first_call_inside_a_transform_leaves_nothing_behind():
+    template = catalog.load_circuit("full", 2)
+    simulator = ExactSimulator(template.circuit, template.inputs, template.weights)
+    x, w = random_values(simulator, batch=1)
+    for _ in range(2):
+        assert torch.func.hessian(lambda w: simulator(x, w)[0, 0])(w).isfinite().all()
+    assert torch.func.jacrev(lambda x: simulator(x, w))(x).isfinite().all()
+
+
+@pytest.mark.parametrize("engine", ["pauli_transfer", "statevector"])
+def test_autocast_does_not_reach_the_circuit(engine):
+    template = catalog.load_circuit("full", 2, reupload=True, reps=2)
+    simulator = ExactSimulator(template.circuit, template.inputs, template.weights, engine=engine)
+    x, w = (value.float() for value in random_values(simulator))
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = simulator(x, w)
+    torch.testing.assert_close(inside, simulator(x.double(), w.double()).float(), atol=1e-6, rtol=0)
+
+
+def test_integer_inputs_and_joint_readout_errors_are_refused():
+    circuit = QuantumCircuit(2)
+    circuit.ry(X[0], 0)
+    with pytest.raises(InputError, match="floating-point"):
+        ExactSimulator(circuit, X[:1], [])(torch.tensor([[1]]), torch.zeros(0))
+    noise = NoiseModel()
+    noise.add_readout_error(ReadoutError(np.full((4, 4), 0.25)), [0, 1])
+    with pytest.raises(InputError, match="joint readout"):
+        ExactSimulator(circuit, X[:1], [], None, noise)
+
+
+def test_a_circuit_without_inputs_runs():
+    circuit = QuantumCircuit(1)
+    circuit.ry(W[0], 0)
+    outputs = ExactSimulator(circuit, [], W[:1])(torch.zeros(3, 0), torch.tensor([np.pi]))
+    torch.testing.assert_close(outputs, torch.tensor([[0.0, 1.0]]).expand(3, 2), atol=1e-6, rtol=0)

@@ -48,8 +48,10 @@ class Frame:
 
     def terms(self, angles: Sequence[ParameterExpression | None]) -> RotationTerms:
         """The (1, cos, sin) of these angles as a function of inputs and weights."""
+        # Angles may be many times pi: they are formed in double precision, where a device has it.
+        precision = self.kind.real if self.kind.device.type == "mps" else torch.float64
         scale = self.representation.scale
-        return RotationTerms(angles, self.inputs, self.weights, scale, self.kind.real, self.kind.device)
+        return RotationTerms(angles, self.inputs, self.weights, scale, precision, self.kind.device)
 
 
 class ProductState:
@@ -176,7 +178,7 @@ def product_of_all(vectors: Tensor) -> Tensor:
 def split_qubits(state: Tensor, dimension: int) -> Tensor:
     """(S, d^n, B) to (S, d, ..., d, B), highest qubit first."""
     num_qubits = round(math.log(state.shape[1], dimension))
-    return state.reshape(len(state), *[dimension] * num_qubits, -1)
+    return state.reshape(len(state), *[dimension] * num_qubits, state.shape[-1])
 
 
 def apply(state: Tensor, matrix: Tensor, qubits: Sequence[int]) -> Tensor:
@@ -193,13 +195,15 @@ def apply(state: Tensor, matrix: Tensor, qubits: Sequence[int]) -> Tensor:
     last = state.ndim - 1
     targets = [last - 1 - qubit for qubit in qubits]
     others = [axis for axis in range(1, last) if axis not in targets]
+    samples, batch, size = len(state), state.shape[-1], matrix.shape[-1]
+    rest = math.prod(state.shape[axis] for axis in others)
     if matrix.shape[1] == 1:
         order = [0, *targets, *others, last]
         moved = state.permute(order)
-        product = matrix.squeeze(1) @ moved.reshape(len(moved), matrix.shape[-1], -1)
+        product = matrix.squeeze(1) @ moved.reshape(samples, size, rest * batch)
     else:
         order = [0, last, *targets, *others]
         moved = state.permute(order)
-        product = matrix @ moved.reshape(*moved.shape[:2], matrix.shape[-1], -1)
+        product = matrix @ moved.reshape(samples, batch, size, rest)
     inverse = sorted(range(len(order)), key=order.__getitem__)
     return product.reshape(moved.shape).permute(inverse)

@@ -87,7 +87,7 @@ class RotationTerms:
         inputs: The parameters that make up `inputs` when called, in order.
         weights: The parameters that make up `weights` when called, in order.
         scale: What every angle is multiplied with first.
-        dtype: Real dtype of inputs, weights and result.
+        dtype: Real dtype of the computation and its result.
         device: Their device.
     """
 
@@ -148,6 +148,7 @@ class RotationTerms:
             (3 A, B), angle by angle; B is 1 where no input occurs.
         """
         arguments = self._offsets
+        inputs, weights = inputs.to(arguments.dtype), weights.to(arguments.dtype)
         if self._uses_weights:
             arguments = torch.addmm(arguments, self._weight_slopes, weights)  # (3 A, 1)
         if self._uses_inputs:

@@ -83,6 +83,9 @@ class QuantumLayer(TorchConnector):
         if isinstance(initial_weights, Tensor):
             initial_weights = initial_weights.detach().cpu().numpy()
         super().__init__(network, initial_weights)
+        self.weight.requires_grad_(
+            network.num_weights > 0
+        )  # an empty one never gets the gradient that DDP waits for
 
     @property
     def _weights(self) -> nn.Parameter:  # type: ignore[override]  # an attribute in the parent

@@ -7,7 +7,7 @@ state is represented.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,10 @@ PAULI_ROTATIONS = {
 
 IGNORED = frozenset({"barrier", "delay", "id", "global_phase", "measure"})
 """Instructions without an effect of their own; the noise that follows one of them still counts."""
+
+
+NEVER_NOISY = frozenset({"barrier", "kraus", "superop"})
+"""Instructions after which Aer applies no noise, whatever the noise model says of their name."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ Operation = Gate | Channel | Rotation
 
 @dataclass(frozen=True)
 class LoweredCircuit:
-    """A circuit as a list of operations on `num_qubits` qubits.
+    """A circuit as a list of operations on its `num_qubits` active qubits.
 
     `positions[i]` is the qubit on which the user's qubit i ends, and `readout[i]` that qubit's confusion matrix (rows
     true, columns measured) or None.
@@ -107,19 +111,27 @@ def lower(
         operation, qubits = instruction.operation, tuple(index[q] for q in instruction.qubits)
         if operation.name == "measure":
             measured.update(qubits)
-        elif measured.intersection(qubits) and operation.name not in IGNORED:
+        elif measured.intersection(qubits) and (operation.name in IGNORED or _is_channel(operation)):
+            continue  # waiting after a measurement changes nothing that was measured
+        elif measured.intersection(qubits):
             raise InputError(
                 f"qubit {min(measured.intersection(qubits))} is used again ({operation.name}) after its measurement; "
                 "the simulator needs all measurements at the end: move them there or leave them out"
             )
         operations.extend(_own_part(operation, qubits))
-        channel = tables.channel(operation, qubits)
+        channel = None if operation.name in NEVER_NOISY else tables.channel(operation, qubits)
         if channel is not None:
             operations.append(Channel(channel, qubits))
+    # A device has qubits to spare: the state spans those that are used or read, and they are numbered anew.
+    active = sorted({*positions, *(qubit for operation in operations for qubit in operation.qubits)})
+    number = {qubit: i for i, qubit in enumerate(active)}
     return LoweredCircuit(
-        operations=tuple(operations),
-        num_qubits=circuit.num_qubits,
-        positions=positions,
+        operations=tuple(
+            replace(operation, qubits=tuple(number[qubit] for qubit in operation.qubits))
+            for operation in operations
+        ),
+        num_qubits=len(active),
+        positions=tuple(number[position] for position in positions),
         readout=tuple(tables.readout(position) for position in positions),
     )
 
@@ -131,13 +143,14 @@ def _positions(circuit: QuantumCircuit) -> tuple[int, ...]:
 
 def _own_part(operation: Instruction, qubits: tuple[int, ...]) -> Iterator[Operation]:
     """An instruction, without the noise model's share, as rotations, gates and channels; definitions are opened."""
-    if operation.name in IGNORED or isinstance(operation, QuantumChannelInstruction):
+    if operation.name in IGNORED or _is_channel(operation):
         return
     if operation.name == "reset" or isinstance(operation, ControlFlowOp):
         raise InputError(
             f"the circuit holds a {operation.name!r} on qubits {list(qubits)}; the exact simulator takes unitary gates "
             "and the channels of a noise model only: remove it, or use a backend that samples"
         )
+    trotterised = operation.name == "PauliEvolution"  # what runs is its definition, not its exact exponential
     parametrised = any(isinstance(parameter, ParameterExpression) for parameter in operation.params)
     if parametrised and operation.name in PAULI_ROTATIONS:
         yield _rotation(PAULI_ROTATIONS[operation.name], operation.params[0], qubits)
@@ -146,7 +159,9 @@ def _own_part(operation: Instruction, qubits: tuple[int, ...]) -> Iterator[Opera
         yield from (_rotation(axis, angle, qubits) for axis, angle in (("Z", lam), ("Y", theta), ("Z", phi)))
     elif operation.name in {"kraus", "superop"}:
         yield Channel(SuperOp(operation).data, qubits)
-    elif not parametrised and (operation.num_qubits <= 2 or operation.definition is None):
+    elif not parametrised and (
+        operation.definition is None or (operation.num_qubits <= 2 and not trotterised)
+    ):
         yield Gate(Operator(operation).data, qubits)
     elif operation.definition is None:
         raise InputError(
@@ -157,6 +172,10 @@ def _own_part(operation: Instruction, qubits: tuple[int, ...]) -> Iterator[Opera
         index = {qubit: qubits[i] for i, qubit in enumerate(inner.qubits)}
         for instruction in inner.data:
             yield from _own_part(instruction.operation, tuple(index[q] for q in instruction.qubits))
+
+
+def _is_channel(operation: Instruction) -> bool:
+    return isinstance(operation, QuantumChannelInstruction)
 
 
 def _rotation(pauli: str, angle: ParameterExpression | float, qubits: tuple[int, ...]) -> Gate | Rotation:

@@ -16,6 +16,8 @@ from qiskit.quantum_info import SuperOp
 from qiskit_aer.noise import NoiseModel, QuantumError
 from qiskit_aer.noise.errors.base_quantum_error import QuantumChannelInstruction
 
+from qshield_qiskit.errors import InputError
+
 AER_THRESHOLD = 1e-10
 """Aer drops the terms of an error at or below this probability, without renormalising the others."""
 
@@ -42,6 +44,12 @@ class NoiseTables:
     """
 
     def __init__(self, noise_model: NoiseModel | None) -> None:
+        joint = [] if noise_model is None else [q for q in noise_model._local_readout_errors if len(q) > 1]
+        if joint:
+            raise InputError(
+                f"the noise model has a joint readout error on qubits {list(joint[0])}; the exact simulator takes one "
+                "a qubit: add a ReadoutError for each instead"
+            )
         self._model = noise_model
         self._channels: dict[tuple[str, tuple[int, ...]], NDArray[np.complex128] | None] = {}
 

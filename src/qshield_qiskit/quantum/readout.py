@@ -111,11 +111,13 @@ class AmplitudeReadout:
         axes = [1 + circuit.num_qubits - 1 - position for position in reversed(circuit.positions)]
         tensor = density.reshape(-1, *[2] * circuit.num_qubits)
         unread = [axis for axis in range(1, tensor.ndim) if axis not in axes]
-        tensor = tensor.permute(0, *axes, *unread).reshape(len(tensor), *[2] * len(axes), -1).sum(-1)
+        tensor = (
+            tensor.permute(0, *axes, *unread).reshape(len(tensor), *[2] * len(axes), 2 ** len(unread)).sum(-1)
+        )
         for axis, confusion in enumerate(reversed(circuit.readout), start=1):
             if confusion is not None:
                 tensor = (tensor.movedim(axis, -1) @ torch.from_numpy(confusion).to(tensor)).movedim(-1, axis)
-        return tensor.reshape(len(tensor), -1)
+        return tensor.reshape(len(tensor), 2 ** len(axes))
 
 
 def _grouped_terms(

@@ -10,6 +10,7 @@ and kept for as long as the weights stay what they are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -92,24 +93,34 @@ class ExactSimulator:
             raise InputError(
                 f"inputs have shape {tuple(inputs.shape)}; expected (..., {len(self.inputs)}) angles"
             )
+        if not inputs.is_floating_point():
+            raise InputError(
+                f"inputs have dtype {inputs.dtype}; expected floating-point angles: call .float() on them"
+            )
         if weights.shape != (len(self.weights),):
             raise InputError(
                 f"weights have shape {tuple(weights.shape)}; expected ({len(self.weights)},) angles"
             )
         real = torch.float64 if inputs.dtype == torch.float64 else torch.float32
-        columns = inputs.reshape(-1, len(self.inputs)).to(real).T  # (I, B)
+        batch = math.prod(inputs.shape[:-1])
+        columns = inputs.reshape(batch, len(self.inputs)).to(real).T  # (I, B)
         compiled = self._compile(real, inputs.device)
-        outputs = compiled(columns, weights.to(inputs.device, real).unsqueeze(1))  # (B, O)
+        with torch.autocast(inputs.device.type, enabled=False):  # lower precision would not be exact
+            outputs = compiled(columns, weights.to(inputs.device, real).unsqueeze(1))  # (B, O)
         return outputs.reshape(*inputs.shape[:-1], self.num_outputs).to(inputs.dtype)
 
     def _compile(self, real: torch.dtype, device: torch.device) -> _Compiled:
         amplitudes = self.plan.engine != "pauli_transfer"
         kind = Kind(real, STATE_DTYPES["amplitudes" if amplitudes else "pauli_transfer"][real], device)
-        if kind not in self._compiled:
-            # Constants that were born in inference mode could not be used in a training step later.
+        compiled = self._compiled.get(kind)
+        if compiled is None:
+            # Constants that were born in inference mode could not be used in a training step later, and those that were
+            # born under a transform of torch.func belong to it.
             with torch.inference_mode(False):
-                self._compiled[kind] = _Compiled(self, kind)
-        return self._compiled[kind]
+                compiled = _Compiled(self, kind)
+            if not _under_functorch():
+                self._compiled[kind] = compiled
+        return compiled
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_compiled": {}}
@@ -128,14 +139,18 @@ class _Compiled:
         self._readout = None if transfer else AmplitudeReadout(lowered, simulator.observables)
         self._num_inputs = len(simulator.inputs)
         self._product = ProductState(grouped.prefixes, frame)
-        whole = torch.eye(representation.dimension**lowered.num_qubits).to(kind.device, kind.state)[None]
-        final = frame.constant(readout_rows(lowered, simulator.observables).T[None]) if transfer else whole
-        rows = [whole] * (len(fuse) - 1) + [final]
-        self._segments = [
-            SegmentEvolution(segment, rows[i] if fuse[i] else None, frame)
-            for i, segment in enumerate(grouped.segments)
-        ]
-        self._final = None if not transfer or any(fuse[-1:]) else final.mT  # (1, O, 4^n)
+        final = frame.constant(readout_rows(lowered, simulator.observables).T[None]) if transfer else None
+        size = representation.dimension**lowered.num_qubits
+        self._segments = []
+        for i, (segment, fused) in enumerate(zip(grouped.segments, fuse, strict=True)):
+            rows = None
+            if fused:  # only then: an identity of this size may not fit into memory
+                last = i == len(fuse) - 1
+                rows = (
+                    final if last and final is not None else torch.eye(size).to(kind.device, kind.state)[None]
+                )
+            self._segments.append(SegmentEvolution(segment, rows, frame))
+        self._final = None if final is None or any(fuse[-1:]) else final.mT  # (1, O, 4^n)
         self._cache: tuple[bytes, list[list[Tensor]]] | None = None
 
     def __call__(self, inputs: Tensor, weights: Tensor) -> Tensor:
@@ -154,10 +169,11 @@ class _Compiled:
         if trained or _under_functorch():
             return self._prepare(weights)
         key = weights.detach().cpu().numpy().tobytes()
-        if self._cache is None or self._cache[0] != key:
+        cached = self._cache
+        if cached is None or cached[0] != key:
             with torch.inference_mode(False), torch.no_grad():
-                self._cache = (key, self._prepare(weights.clone()))
-        return self._cache[1]
+                self._cache = cached = (key, self._prepare(weights.clone()))
+        return cached[1]  # not self._cache: another thread may have replaced it
 
     def _prepare(self, weights: Tensor) -> list[list[Tensor]]:
         nothing = weights.new_zeros(self._num_inputs, 1)
