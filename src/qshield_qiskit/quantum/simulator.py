@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -105,7 +106,11 @@ class ExactSimulator:
         batch = math.prod(inputs.shape[:-1])
         columns = inputs.reshape(batch, len(self.inputs)).to(real).T  # (I, B)
         compiled = self._compile(real, inputs.device)
-        with torch.autocast(inputs.device.type, enabled=False):  # lower precision would not be exact
+        kind = inputs.device.type
+        lowered = torch.is_autocast_enabled(
+            kind
+        )  # a precision that would not be exact; asking first is cheaper
+        with torch.autocast(kind, enabled=False) if lowered else nullcontext():
             outputs = compiled(columns, weights.to(inputs.device, real).unsqueeze(1))  # (B, O)
         return outputs.reshape(*inputs.shape[:-1], self.num_outputs).to(inputs.dtype)
 
