@@ -20,7 +20,7 @@ def measure() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield a titled list of result rows for each backbone."""
     for backbone, shape in CASES.items():
         steps = {branch: training_step(backbone, shape, branch) for branch in ("circuit", "none")}
-        timings = take_turns(steps, rounds=9, seconds=1.0)
+        timings = take_turns(steps, rounds=70, seconds=0.01)
         rows = []
         for branch, timing in timings.items():
             rows.append(

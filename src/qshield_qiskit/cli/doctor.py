@@ -19,17 +19,8 @@ from qshield_qiskit.cli.console import Json, emit, stdout
 from qshield_qiskit.data import default_root
 from qshield_qiskit.devices.account import account_source
 from qshield_qiskit.quantum.network import ExactQNN
+from qshield_qiskit.reporting.environment import PACKAGES
 
-PACKAGES = (
-    "qshield-qiskit",
-    "torch",
-    "torchvision",
-    "lightning",
-    "qiskit",
-    "qiskit-aer",
-    "qiskit-machine-learning",
-    "qiskit-ibm-runtime",
-)
 SIMULATED = (("aer_noisy", 4), ("aer_noisy", 8), ("paper_noise", 10), ("aer_ideal", 10))
 """Backends and numbers of qubits for which the simulator's choice of engine is shown."""
 
