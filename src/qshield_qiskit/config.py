@@ -121,11 +121,34 @@ class ModelSettings(Section):
     """How the two branches become one prediction."""
     pretrained: bool = False
     """Whether resnet18 starts from its ImageNet weights."""
+    features: Literal["backbone", "logits"] = "backbone"
+    """What the second branch is fed with: the backbone's features, or the classical head's class logits."""
+    projection: Literal["trained", "random_expansion"] = "trained"
+    """How that becomes angles: by a trained map, or by a random orthogonal matrix, a new one at every forward."""
+    detach_circuit: bool = False
+    """Whether the second branch is cut off from autograd at its input, so that no gradient passes through it."""
+    readout: Literal["trained", "basis_states"] = "trained"
+    """How outcomes become class scores: by a trained map, or as the probabilities of the first basis states."""
 
     @model_validator(mode="after")
     def _fusion_has_its_branch(self) -> ModelSettings:
         if self.branch == "none" and self.fusion == "quantum_only":
             raise ValueError("fusion=quantum_only needs a branch, but branch=none; try branch=circuit")
+        return self
+
+    @model_validator(mode="after")
+    def _readout_has_its_basis_states(self) -> ModelSettings:
+        if self.branch == "control" and self.readout == "basis_states":
+            raise ValueError("readout=basis_states needs a circuit, but branch=control; try readout=trained")
+        return self
+
+    @model_validator(mode="after")
+    def _something_trains_the_backbone(self) -> ModelSettings:
+        if self.detach_circuit and self.fusion == "quantum_only":
+            raise ValueError(
+                "fusion=quantum_only with detach_circuit=true leaves the backbone untrained; "
+                "try fusion=dynamic or detach_circuit=false"
+            )
         return self
 
 

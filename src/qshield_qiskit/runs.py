@@ -48,7 +48,7 @@ class Run:
 
     @cached_property
     def model(self) -> HybridClassifier:
-        """The weights that did best on the validation images, in eval mode on the CPU."""
+        """The weights that did best on the validation images (else the last), in eval mode on the CPU."""
         if not (self.folder.path / METRICS).is_file():
             raise InputError(f"{self.folder.path}: not trained to its end; go on with: {self.resume_command}")
         return HybridClassifier.from_pretrained(self.folder.path)
@@ -205,6 +205,10 @@ def build_model(settings: Settings, dataset: Dataset) -> HybridClassifier:
         fusion=model.fusion,
         branch=model.branch,
         pretrained=model.pretrained,
+        features=model.features,
+        projection=model.projection,
+        detach_circuit=model.detach_circuit,
+        readout=model.readout,
     )
 
 

@@ -15,11 +15,13 @@ from qshield_qiskit.errors import InputError, unknown
 from qshield_qiskit.models.backbones import build_backbone
 from qshield_qiskit.models.control import ControlLayer, matched_units
 from qshield_qiskit.models.fusion import build_fusion
+from qshield_qiskit.models.projection import build_projection
+from qshield_qiskit.models.readout import build_readout
 from qshield_qiskit.quantum.layer import QuantumLayer
 from qshield_qiskit.quantum.template import CircuitTemplate
 
 BRANCHES = ("circuit", "control", "none")
-START = 0.1  # scale of the projection's first weights
+FEATURES = ("backbone", "logits")
 
 
 class Branches(NamedTuple):
@@ -37,8 +39,8 @@ class HybridClassifier(nn.Module):
     """Classify images by a backbone with a linear head, and by a circuit fed with the same features.
 
     features -> projection -> angles = pi tanh(.) -> circuit -> readout -> fusion with the classical logits.
-    Nothing is detached or rounded on the way, so gradients reach the pixels through both branches. For the
-    same seed a hybrid, its twin and its control start from the same backbone and head.
+    Nothing is detached or rounded on the way unless it is asked for, so gradients reach the pixels through both
+    branches. For the same seed a hybrid, its twin and its control start from the same backbone and head.
 
     Args:
         template: The circuit; None only with branch "none".
@@ -50,9 +52,15 @@ class HybridClassifier(nn.Module):
         branch: "circuit" for the hybrid; "none" for the classical twin, the same backbone and head alone;
             "control" for a small tanh network in the circuit's place, with as many parameters.
         pretrained: Start the backbone from ImageNet weights.
+        features: What the second branch is fed with: "backbone" for the backbone's features, "logits" for the
+            classical head's K logits.
+        projection: One of `projection.PROJECTIONS`.
+        detach_circuit: Cut what the second branch is fed with off from autograd.
+        readout: One of `readout.READOUTS`.
 
     Raises:
-        InputError: An unknown name, images that do not suit the backbone, or a missing template or backend.
+        InputError: An unknown name, images that do not suit the backbone, a missing template or backend, or a
+            projection or readout that does not suit the template.
     """
 
     def __init__(
@@ -66,10 +74,16 @@ class HybridClassifier(nn.Module):
         fusion: str = "dynamic",
         branch: str = "circuit",
         pretrained: bool = False,
+        features: str = "backbone",
+        projection: str = "trained",
+        detach_circuit: bool = False,
+        readout: str = "trained",
     ) -> None:
         super().__init__()
         if branch not in BRANCHES:
             raise unknown("branch", branch, BRANCHES)
+        if features not in FEATURES:
+            raise unknown("kind of features", features, FEATURES)
         self.template = template if branch != "none" else None
         self.backend = backend if branch == "circuit" else None
         self.num_classes = num_classes
@@ -77,6 +91,10 @@ class HybridClassifier(nn.Module):
         self.backbone_name = backbone
         self.fusion_name = fusion
         self.branch = branch
+        self.features_name = features
+        self.projection_name = projection
+        self.detach_circuit = detach_circuit
+        self.readout_name = readout
 
         # What the twin has too is drawn first, so that the seed gives all three the same start.
         self.backbone = build_backbone(backbone, input_shape, pretrained=pretrained)
@@ -91,8 +109,12 @@ class HybridClassifier(nn.Module):
                 )
             return
         self.layer = self._second_branch(self.template)
-        self.projection = _projection(num_features, self.layer.num_inputs)
-        self.readout = nn.Linear(self.layer.num_outputs, num_classes)
+        num_values = num_features if features == "backbone" else num_classes
+        self.projection = build_projection(projection, num_values, self.layer.num_inputs)
+        probabilities = branch == "circuit" and self.template.observables is None
+        self.readout = build_readout(
+            readout, self.layer.num_outputs, num_classes, probabilities=probabilities
+        )
         self.fusion = fuse
 
     def _second_branch(self, template: CircuitTemplate) -> QuantumLayer | ControlLayer:
@@ -130,21 +152,18 @@ class HybridClassifier(nn.Module):
             return Branches(classical, None, None, None, None, classical)
         # Half precision would cost the circuit its accuracy and gains it nothing: mixed precision ends here.
         with torch.autocast(features.device.type, enabled=False):
-            dtype = self.readout.weight.dtype
-            angles = math.pi * torch.tanh(
-                self.projection(features.to(dtype))
-            )  # (B, num_inputs), radians, (-pi, pi)
+            dtype = self.head.weight.dtype
+            values = self._fed(features, classical).to(dtype)  # (B, num_features) or (B, K)
+            angles = math.pi * torch.tanh(self.projection(values))  # (B, num_inputs), radians, (-pi, pi)
             outcomes = self.layer(angles)  # (B, num_outputs)
-            quantum = self.readout(self._centred(outcomes))
+            quantum = self.readout(outcomes)
             logits, weight = self.fusion(classical.to(dtype), quantum)
         return Branches(classical, quantum, angles, outcomes, weight, logits)
 
-    def _centred(self, outcomes: Tensor) -> Tensor:
-        """Move probabilities, which are 1/2^n on average, to mean 0 and a scale of 1."""
-        probabilities = (
-            self.branch == "circuit" and self.template is not None and self.template.observables is None
-        )
-        return outcomes * outcomes.shape[-1] - 1 if probabilities else outcomes
+    def _fed(self, features: Tensor, logits: Tensor) -> Tensor:
+        """Choose what the second branch is fed with."""
+        values = features if self.features_name == "backbone" else logits
+        return values.detach() if self.detach_circuit else values
 
     @property
     def mixes_branches(self) -> bool:
@@ -175,7 +194,7 @@ class HybridClassifier(nn.Module):
         """
         model = copy.deepcopy(self)
         if model.branch == "circuit" and model.template is not None:
-            reference = self.readout.weight
+            reference = self.head.weight
             layer = QuantumLayer(model.template, backend).to(reference.device, reference.dtype)
             layer.load_state_dict(self.layer.state_dict())
             model.layer, model.backend = layer.train(self.training), backend
@@ -204,19 +223,6 @@ class HybridClassifier(nn.Module):
         from qshield_qiskit.models.pretrained import load  # noqa: PLC0415, it needs this class
 
         return load(Path(folder), backend=backend)
-
-
-def _projection(num_features: int, num_inputs: int) -> nn.Sequential:
-    """Make the trained map from features to angles; it starts small, where the circuit is close to linear.
-
-    With torch's own start the angles spread over several radians, outcomes are a rugged function of the
-    features, and a quantum branch on its own stays at half the accuracy that it reaches from here.
-    """
-    linear = nn.Linear(num_features, num_inputs)
-    with torch.no_grad():
-        linear.weight.mul_(START)
-        linear.bias.mul_(START)
-    return nn.Sequential(nn.LayerNorm(num_features), linear)
 
 
 def _count(module: nn.Module) -> int:

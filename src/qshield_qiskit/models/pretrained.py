@@ -22,6 +22,9 @@ from qshield_qiskit.quantum.template import CircuitTemplate
 TENSORS = "model.safetensors"
 CONFIG = "config.json"
 CIRCUIT = "circuit.qpy"
+KEYS = {"backbone", "fusion", "branch", "num_classes", "input_shape", "backend"}
+LATER_KEYS = {"features", "projection", "detach_circuit", "readout"}
+"""What models saved before these options do not have: they have the defaults."""
 
 
 def save(model: HybridClassifier, folder: Path) -> None:
@@ -31,6 +34,10 @@ def save(model: HybridClassifier, folder: Path) -> None:
         "backbone": model.backbone_name,
         "fusion": model.fusion_name,
         "branch": model.branch,
+        "features": model.features_name,
+        "projection": model.projection_name,
+        "detach_circuit": model.detach_circuit,
+        "readout": model.readout_name,
         "num_classes": model.num_classes,
         "input_shape": list(model.input_shape),
         "backend": None if model.backend is None else model.backend.source,
@@ -130,9 +137,8 @@ def _read_config(file: Path) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(_read(file))
     except ValueError as error:
         raise InputError(f"{file}: not JSON ({error}); save the model again") from error
-    expected = {"backbone", "fusion", "branch", "num_classes", "input_shape", "backend"}
-    if not isinstance(config, dict) or set(config) != expected:
+    if not isinstance(config, dict) or set(config) - LATER_KEYS != KEYS:
         raise InputError(
-            f"{file}: expected exactly the keys {', '.join(sorted(expected))}; save the model again"
+            f"{file}: expected exactly the keys {', '.join(sorted(KEYS | LATER_KEYS))}; save the model again"
         )
     return config
