@@ -80,14 +80,21 @@ def test_limits_keep_class_shares_and_do_not_depend_on_the_seed():
     assert torch.equal(whole.test.images, load_dataset("digits").test.images)
 
 
+def test_without_validation_every_training_image_trains():
+    dataset = load_dataset("digits", validation_fraction=0)
+    assert [len(split) for split in splits(dataset)] == [1437, 0, 360]
+    assert dataset.validation.images.shape == (0, 1, 8, 8)
+    assert "1,437 train, 0 validation" in repr(dataset)
+
+
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
         ({"train_images": 1438}, "digits: train_images is 1,438; there are 1,437"),
         ({"test_images": 0}, "digits: test_images is 0; there are 360"),
         ({"train_images": 9}, "digits: validation split: too few images: 0.1 of 9 images in 9 classes"),
-        ({"validation_fraction": 0.0}, "validation_fraction is 0; expected more than 0, less than 1"),
-        ({"validation_fraction": 1.0}, "validation_fraction is 1; expected more than 0, less than 1"),
+        ({"validation_fraction": -0.1}, "validation_fraction is -0.1; expected at least 0, less than 1"),
+        ({"validation_fraction": 1.0}, "validation_fraction is 1; expected at least 0, less than 1"),
         ({"validation_fraction": float("nan")}, "validation_fraction is nan"),
     ],
 )

@@ -75,6 +75,12 @@ def test_its_own_validation_split_and_class_names_are_used(tmp_path):
     assert dataset.source[0].path.endswith("mine.npz") and dataset.source[0].published_md5 is None
 
 
+def test_its_own_validation_split_can_be_left_unused(tmp_path):
+    extra = {"val_images": np.full((6, 6, 5), 255, np.uint8), "val_labels": np.arange(6) % 2}
+    dataset = load_dataset("mine", file=saved(tmp_path, **good(), **extra), validation_fraction=0)
+    assert [len(split) for split in (dataset.train, dataset.validation)] == [20, 0]
+
+
 def test_a_file_is_found_under_the_root_and_in_the_working_directory(tmp_path, monkeypatch):
     saved(tmp_path, **good())
     by_root = load_dataset("mine.npz", root=tmp_path)

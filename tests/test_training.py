@@ -147,6 +147,53 @@ def test_best_is_the_most_accurate_epoch_then_the_lowest_loss_then_the_first():
     assert history.best(rows).epoch == 3
 
 
+@pytest.fixture(scope="module")
+def unvalidated():
+    return load_dataset("digits", train_images=120, test_images=50, validation_fraction=0)
+
+
+def test_without_validation_the_last_epoch_is_kept(unvalidated, tmp_path, capfd):
+    model = make(unvalidated)
+    rows = fit(model, unvalidated, some(), tmp_path, seed=0, progress=True)
+    last = torch.load(tmp_path / LAST, weights_only=True)["state_dict"]
+    assert all(torch.equal(tensor, last[f"model.{name}"]) for name, tensor in model.state_dict().items())
+    assert history.best(rows) is rows[-1]
+    for row in history.read(tmp_path / HISTORY):
+        assert not row.validated
+        assert math.isnan(row.validation_accuracy)
+        assert math.isfinite(row.train_loss)
+    shown = capfd.readouterr().err
+    assert "2/2" in shown
+    assert "nan" not in shown and "best" not in shown
+
+
+REPLICA = {
+    "features": "logits",
+    "projection": "random_expansion",
+    "detach_circuit": True,
+    "readout": "basis_states",
+}
+
+
+@pytest.mark.parametrize("options", [{}, REPLICA], ids=["default", "random at every forward"])
+def test_a_training_without_validation_is_resumed_to_the_bit(unvalidated, tmp_path, ctrl_c, options):
+    whole, stopped = (make(unvalidated, **options) for _ in range(2))
+    resumed = make(unvalidated, seed=99, **options)
+    rows = fit(whole, unvalidated, some(epochs=3), tmp_path / "whole", seed=3)
+    with pytest.raises(KeyboardInterrupt):
+        fit(Interrupting.after(stopped, steps=7), unvalidated, some(epochs=3), tmp_path / "stopped", seed=3)
+    assert len(history.read(tmp_path / "stopped" / HISTORY)) == 1
+    torch.manual_seed(123)
+    rows_too = fit(resumed, unvalidated, some(epochs=3), tmp_path / "stopped", seed=3, resume=True)
+    assert same(whole, resumed)
+    assert [row.train_loss for row in rows] == [row.train_loss for row in rows_too]
+
+
+def test_patience_needs_validation_images(unvalidated, tmp_path):
+    with pytest.raises(InputError, match=r"^training.patience=2: without validation images[^\n]*$"):
+        fit(make(unvalidated), unvalidated, some(patience=2), tmp_path, seed=0)
+
+
 def test_history_is_a_row_an_epoch(digits, tmp_path):
     rows = fit(make(digits), digits, some(), tmp_path, seed=0)
     lines = list(csv.DictReader((tmp_path / HISTORY).open()))

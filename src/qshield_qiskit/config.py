@@ -54,8 +54,8 @@ class DataSettings(Section):
     """Folder that holds data sets and receives downloads; null: QSHIELD_DATA, else a cache."""
     mirror: str | None = None
     """Address to download from instead of the publisher's."""
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Share of the training images that is held out to choose the best epoch."""
+    validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the training images that is held out to choose the best epoch; 0: none, and the last epoch counts."""
     train_images: Count | None = None
     """How many training images to use; null: all."""
     test_images: Count | None = None

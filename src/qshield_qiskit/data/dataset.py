@@ -48,7 +48,7 @@ class Dataset:
     Args:
         name: The name it was asked for by, or the name of the file or folder it came from.
         train: What the weights are fitted on.
-        validation: What is held out of training, to choose the best epoch.
+        validation: What is held out of training, to choose the best epoch; may be empty.
         test: What figures are quoted on; the same images whatever the seed.
         classes: The K class names, in the order of the labels.
         source: Every file that was read; empty for an embedded set.

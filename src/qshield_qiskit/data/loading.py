@@ -52,8 +52,9 @@ def load_dataset(
         root: Folder that holds datasets and receives downloads; by default `default_root()`.
         file: The path of an .npz or an image folder, which then takes the place of `name`.
         mirror: Base address to download from instead of the publisher's; the file's name is appended.
-        validation_fraction: Share of the training images, in (0, 1), that is held out for validation, seeded
-            and stratified. A set that ships a validation split of its own uses that one whole.
+        validation_fraction: Share of the training images, in [0, 1), that is held out for validation, seeded
+            and stratified. A set that ships a validation split of its own uses that one whole. With 0 there
+            is no validation, and a split of its own is left unused.
         train_images: How many training images to use, before validation is held out of them; all by default.
             They are the first of each class, with the set's class shares.
         test_images: How many test images to use, chosen likewise, so the same ones for every seed.
@@ -69,15 +70,17 @@ def load_dataset(
     >>> load_dataset("digits")
     Dataset(digits: 1,293 train, 144 validation, 360 test; images (1, 8, 8); 10 classes)
     """
-    if not 0 < validation_fraction < 1:
-        raise InputError(f"validation_fraction is {validation_fraction:g}; expected more than 0, less than 1")
+    if not 0 <= validation_fraction < 1:
+        raise InputError(f"validation_fraction is {validation_fraction:g}; expected at least 0, less than 1")
     folder = default_root() if root is None else Path(root).expanduser()
     name, read = _reader(name if file is None else str(file), folder, mirror, is_path=file is not None)
     arrays = read()
     train = _limit(arrays.train, train_images, f"{name}: train_images")
     test = _limit(arrays.test, test_images, f"{name}: test_images")
     validation = arrays.validation
-    if validation is None:
+    if validation_fraction == 0:
+        validation = train[np.arange(0)]
+    elif validation is None:
         held_out = hold_out(train.labels, validation_fraction, seed, f"{name}: validation split")
         train, validation = train[~held_out], train[held_out]
     scale = _table_scaling(train.images) if arrays.tabular else _pixel_scaling

@@ -41,7 +41,7 @@ def fit(
     resume: bool = False,
     progress: bool = False,
 ) -> list[Epoch]:
-    """Train a model in place and leave it with the weights that did best on the validation images.
+    """Train a model in place and leave it with the weights that did best on the validation images, else the last.
 
     The same model, data, settings and seed give the same weights, bit for bit, on the same machine. A
     training that was stopped, at whatever moment, goes on from its last finished epoch to the weights of an
@@ -49,7 +49,7 @@ def fit(
 
     Args:
         model: The model.
-        dataset: Its training and validation splits are used.
+        dataset: Its training and validation splits are used; the latter may be empty.
         settings: How to train.
         folder: Receives history.csv and checkpoints/.
         seed: Seed of the shuffling, of dropout and of whatever else is random in a step.
@@ -60,13 +60,20 @@ def fit(
         One row an epoch, those before a resumption included.
 
     Raises:
-        InputError: Lightning refuses the settings, a checkpoint does not fit the model, or the loss diverges.
+        InputError: Lightning refuses the settings, patience has no validation images to go by, a checkpoint does
+            not fit the model, or the loss diverges.
         KeyboardInterrupt: The user stopped the training; what was finished is kept.
     """
     batch_size = settings.batch_size
     if min(batch_size, len(dataset.train)) < 2:
         raise InputError(
             f"training.batch_size={batch_size}: batch norm needs 2 images or more in a batch; try 64"
+        )
+    validated = len(dataset.validation) > 0
+    if settings.patience is not None and not validated:
+        raise InputError(
+            f"training.patience={settings.patience}: without validation images nothing says when to stop; "
+            "try data.validation_fraction=0.1 or training.patience=null"
         )
     checkpoint = folder / LAST if resume and (folder / LAST).is_file() else None
     if checkpoint is not None:
@@ -86,7 +93,7 @@ def fit(
         trainer.fit(
             task,
             Batches(dataset.train, batch_size, shuffle_seed=seed),
-            Batches(dataset.validation, batch_size),
+            Batches(dataset.validation, batch_size) if validated else None,
             ckpt_path=checkpoint,
             weights_only=True,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,13 +18,23 @@ class Epoch(NamedTuple):
 
     epoch: int  # from 1
     train_loss: float  # mean over the epoch's steps, in nats
-    validation_loss: float  # at its end, in nats
-    validation_accuracy: float  # [0, 1]
+    validation_loss: float  # at its end, in nats; nan without validation images
+    validation_accuracy: float  # [0, 1]; nan likewise
     seconds: float  # training and validation
+
+    @property
+    def validated(self) -> bool:
+        """Whether there were validation images."""
+        return not math.isnan(self.validation_loss)
 
 
 def best(history: Sequence[Epoch]) -> Epoch:
-    """Choose the epoch of highest validation accuracy; the lower loss breaks ties, then the earlier epoch."""
+    """Choose the epoch of highest validation accuracy; the lower loss breaks ties, then the earlier epoch.
+
+    Without validation images nothing tells epochs apart, and the last one is taken.
+    """
+    if not history[-1].validated:
+        return history[-1]
     return max(history, key=lambda row: (row.validation_accuracy, -row.validation_loss))
 
 

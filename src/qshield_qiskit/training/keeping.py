@@ -79,13 +79,14 @@ class Keeper(Checkpoint):
     def _close_epoch(self, epoch: int, task: ClassifierTask) -> Epoch:
         """Take the epoch's figures, over all processes, and clear the metrics."""
         metrics = (task.train_loss, task.validation_loss, task.validation_accuracy)
-        train_loss, validation_loss, accuracy = (float(metric.compute()) for metric in metrics)
+        figures = [float(metric.compute()) if metric.update_called else None for metric in metrics]
         for metric in metrics:
             metric.reset()
-        if not math.isfinite(train_loss + validation_loss):
+        if not all(math.isfinite(figure) for figure in figures if figure is not None):
             raise InputError(
                 f"the loss is no longer a number after epoch {epoch}; try a smaller training.learning_rate"
             )
+        train_loss, validation_loss, accuracy = (math.nan if one is None else one for one in figures)
         return Epoch(epoch, train_loss, validation_loss, accuracy, time.perf_counter() - self._start)
 
     def _has_lost_patience(self) -> bool:

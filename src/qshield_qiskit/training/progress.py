@@ -85,10 +85,13 @@ class EpochProgress(Callback):
             return
         for row in self.keeper.history[self._printed :]:
             self._printed += 1
-            mark = "[green]best so far[/green]" if best(self.keeper.history[: self._printed]) is row else ""
+            validation, mark = f"{'-':>18}{'-':>11}", ""
+            if row.validated:
+                validation = f"{row.validation_loss:>18.4f}{row.validation_accuracy:>11.2%}"
+                is_best = best(self.keeper.history[: self._printed]) is row
+                mark = "[green]best so far[/green]" if is_best else ""
             self._console.print(
-                f"{row.epoch:>4}/{max_epochs:<4}{row.train_loss:>7.4f}{row.validation_loss:>18.4f}"
-                f"{row.validation_accuracy:>11.2%}{row.seconds:>10.1f}   {mark}",
+                f"{row.epoch:>4}/{max_epochs:<4}{row.train_loss:>7.4f}{validation}{row.seconds:>10.1f}   {mark}",
                 highlight=False,
             )
 
