@@ -26,7 +26,7 @@ LEAVES = {
     "dataset.name": WORDS,
     "dataset.file": st.none() | WORDS,
     "data.root": st.none() | WORDS,
-    "data.validation_fraction": st.floats(1e-6, 1 - 1e-6),
+    "data.validation_fraction": st.just(0.0) | st.floats(1e-6, 1 - 1e-6),
     "data.train_images": st.none() | COUNTS,
     "circuit.name": WORDS,
     "circuit.num_qubits": st.none() | st.integers(1, 20),
@@ -42,6 +42,9 @@ LEAVES = {
     "model.backbone": st.sampled_from(["small_cnn", "resnet18", "dnn"]),
     "model.fusion": st.sampled_from(["dynamic", "entropy", "weighted_sum", "quantum_only", "classical_only"]),
     "model.pretrained": st.booleans(),
+    "model.features": st.sampled_from(["backbone", "logits"]),
+    "model.projection": st.sampled_from(["trained", "random_expansion"]),
+    "model.readout": st.sampled_from(["trained", "basis_states"]),
     "training.epochs": COUNTS,
     "training.learning_rate": POSITIVE,
     "training.devices": COUNTS | st.just("auto"),
@@ -198,6 +201,9 @@ def test_a_file_of_ones_own(tmp_path):
         ("training.learning_rate=.nan", "expected a finite number"),
         ("training.learning_rate=.inf", "expected a finite number"),
         ("data.validation_fraction=1", "expected less than 1"),
+        ("data.validation_fraction=-0.1", "expected at least 0"),
+        ("model.projection=pca", "expected 'trained' or 'random_expansion'"),
+        ("model.readout=basis_state", "did you mean basis_states?"),
         ("backend.p=1.5", "backend.p=1.5: expected at most 1"),
         ("seed=-1", "seed=-1: expected at least 0"),
         ("seed=0,1", "seed=0,1: expected a whole number"),
@@ -224,9 +230,18 @@ def test_a_wrong_override_gets_one_line(override, says):
     assert "\n" not in str(caught.value)
 
 
-def test_settings_that_contradict_each_other():
-    with pytest.raises(InputError, match="needs a branch"):
-        load_settings("digits", ["model.branch=none", "model.fusion=quantum_only"])
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["model.branch=none", "model.fusion=quantum_only"], "needs a branch"),
+        (["model.branch=control", "model.readout=basis_states"], "needs a circuit, but branch=control"),
+        (["model.detach_circuit=true", "model.fusion=quantum_only"], "leaves the backbone untrained"),
+    ],
+)
+def test_settings_that_contradict_each_other(overrides, says):
+    with pytest.raises(InputError, match=says) as caught:
+        load_settings("digits", overrides)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,18 @@ def test_twin_and_control_are_one_override_away(branch, tmp_path):
     assert runs.evaluate(run)["odr"] == run.metrics["odr"]
 
 
+def test_the_paper_as_published_is_an_experiment(tmp_path):
+    small = ["data.train_images=300", "data.test_images=60", "training.epochs=2", f"runs={tmp_path}"]
+    run = runs.train(load_settings("paper/replica_digits", small))
+    assert run.metrics.keys() == METRICS
+    assert [epoch.validated for epoch in run.history] == [False, False]
+    loaded = qs.load_run(run.folder.path)
+    assert loaded.config == run.config
+    assert len(loaded.dataset().train) == 300
+    assert loaded.model.readout_name == "basis_states"
+    assert runs.evaluate(loaded, ["backend=aer_ideal"])["n"] == 60
+
+
 def test_evaluation_swaps_the_backend_and_retrains_nothing(run):
     before = (run.folder.path / "model.safetensors").read_bytes()
     own = runs.evaluate(run)
