@@ -38,6 +38,14 @@ train: $(READY) ## Train a hybrid classifier (by default digits, full entangleme
 evaluate: $(READY) ## Evaluate a trained run, on another backend if BACKEND is given
 	@$(BIN)/qshield evaluate $(RUN) $(ON) $(SET)
 
+.PHONY: attack
+attack: $(READY) ## Attack a trained run at full strength (ATTACK=pgd,apgd, ATTACK=paper)
+	@$(BIN)/qshield attack $(RUN) $(if $(ATTACK),attack=$(ATTACK)) $(ON) $(SET)
+
+.PHONY: verdict
+verdict: $(READY) ## Judge whether a run's robustness figures may be believed
+	@$(BIN)/qshield verdict $(RUN) $(ON) $(SET)
+
 .PHONY: list
 list: $(READY) ## List circuits, backends, experiments and datasets
 	@$(BIN)/qshield list

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from qshield_qiskit.models.hybrid import HybridClassifier
     from qshield_qiskit.quantum.layer import QuantumLayer
     from qshield_qiskit.quantum.template import CircuitTemplate
+    from qshield_qiskit.robustness.attacking import attack
+    from qshield_qiskit.robustness.verdict import verdict
     from qshield_qiskit.runs import load_run
 
 __all__ = [
@@ -28,10 +30,12 @@ __all__ = [
     "HybridClassifier",
     "InputError",
     "QuantumLayer",
+    "attack",
     "load_backend",
     "load_circuit",
     "load_dataset",
     "load_run",
+    "verdict",
 ]
 
 # Torch, Qiskit and Lightning take seconds to import, so each name is fetched when it is first asked for.
@@ -41,10 +45,12 @@ _HOMES = {
     "HybridClassifier": "models.hybrid",
     "InputError": "errors",
     "QuantumLayer": "quantum.layer",
+    "attack": "robustness.attacking",
     "load_backend": "catalog",
     "load_circuit": "catalog",
     "load_dataset": "data",
     "load_run": "runs",
+    "verdict": "robustness.verdict",
 }
 
 

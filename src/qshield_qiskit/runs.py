@@ -71,7 +71,7 @@ class Run:
 
     def dataset(self) -> Dataset:
         """Load the run's images, split as they were."""
-        return _dataset(self.config)
+        return load_images(self.config)
 
 
 def load_run(which: str | Path = LAST) -> Run:
@@ -105,7 +105,7 @@ def train(settings: Settings, *, resume: Run | None = None, progress: bool = Fal
     settings = settings if resume is None else resume.config
     if settings.training.threads is not None:
         torch.set_num_threads(settings.training.threads)
-    dataset = _dataset(settings)
+    dataset = load_images(settings)
     seed_everything(settings.seed)
     model = build_model(settings, dataset)
     run = resume or Run(
@@ -146,12 +146,9 @@ def evaluate(run: Run, dotted: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         InputError: An override changes what belongs to the training, or does not fit.
     """
-    settings = _evaluation_settings(run.config, dotted)
-    dataset = _dataset(settings)
-    model = run.model
-    if model.template is not None:
-        name, num_qubits = settings.backend.name, model.template.num_qubits
-        model = model.with_backend(catalog.load_backend(name, num_qubits, **settings.backend.build_options()))
+    settings = override(run.config, dotted, EVALUATION_KEYS)
+    dataset = load_images(settings)
+    model = on_backend(run, settings)
     wanted = settings.evaluation.images or len(dataset.test)
     if wanted > len(dataset.test):
         raise InputError(
@@ -159,7 +156,7 @@ def evaluate(run: Run, dotted: Sequence[str] = ()) -> dict[str, Any]:
         )
     images, labels = dataset.test.images[:wanted], dataset.test.labels[:wanted]
     start = time.perf_counter()
-    predicted = predict(model.to(_device(settings)), images, settings.evaluation.batch_size)
+    predicted = predict(model, images, settings.evaluation.batch_size)
     seconds = time.perf_counter() - start
     figures = {
         "backend": settings.backend.name,
@@ -212,7 +209,17 @@ def build_model(settings: Settings, dataset: Dataset) -> HybridClassifier:
     )
 
 
-def _dataset(settings: Settings) -> Dataset:
+def on_backend(run: Run, settings: Settings) -> HybridClassifier:
+    """Give a run's model on the backend and the device that settings ask for, with nothing retrained."""
+    model = run.model
+    if model.template is not None:
+        name, num_qubits = settings.backend.name, model.template.num_qubits
+        model = model.with_backend(catalog.load_backend(name, num_qubits, **settings.backend.build_options()))
+    return model.to(_device(settings))
+
+
+def load_images(settings: Settings) -> Dataset:
+    """Load the images that settings name, split as they say."""
     data = settings.data
     return load_dataset(
         settings.dataset.name,
@@ -269,15 +276,24 @@ def _device(settings: Settings) -> torch.device:
     return torch.device("cuda" if use_gpu else "cpu")
 
 
-def _evaluation_settings(trained: Settings, dotted: Sequence[str]) -> Settings:
-    """Lay overrides over a run's settings; another backend starts from its own defaults."""
+def override(trained: Settings, dotted: Sequence[str], allowed: Sequence[str]) -> Settings:
+    """Lay overrides over a run's settings; another backend starts from its own defaults.
+
+    Args:
+        trained: The run's settings.
+        dotted: The overrides.
+        allowed: Sections and keys that may change; all else belongs to the training.
+
+    Raises:
+        InputError: Something else is changed, or a value does not fit.
+    """
     changes = overrides.parse(dotted, config.named_sections())
     for key, value in changes.items():
         for dotted_key in [f"{key}.{name}" for name in value] if isinstance(value, dict) else [key]:
-            if key not in EVALUATION_KEYS and dotted_key not in EVALUATION_KEYS:
+            if key not in allowed and dotted_key not in allowed:
                 raise InputError(
-                    f"{dotted_key} belongs to the training and cannot change in an evaluation; "
-                    f"what can: {', '.join(EVALUATION_KEYS)}"
+                    f"{dotted_key} belongs to the training and cannot change any more; "
+                    f"what can: {', '.join(allowed)}"
                 )
     content = trained.model_dump(mode="json")
     name = overrides.look_up(changes, "backend.name")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -35,6 +35,17 @@ def stdout_kept_for_json(wanted: bool) -> Iterator[None]:
     """Send whatever is printed meanwhile, by us or by a library, to stderr if JSON is wanted on stdout."""
     with contextlib.redirect_stdout(sys.stderr) if wanted else contextlib.nullcontext():
         yield
+
+
+@contextlib.contextmanager
+def checks_in_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show on stderr which check of the verdict is running."""
+    with console.status("verdict") as status:
+
+        def show(name: str, number: int, total: int) -> None:
+            status.update(f"verdict {number + 1}/{total}: {name.replace('_', ' ')}")
+
+        yield show
 
 
 def split_arguments(arguments: Sequence[str] | None) -> tuple[str | None, list[str]]:

@@ -71,7 +71,4 @@ def _show(finished: list[runs.Run], results: list[dict[str, Any]]) -> None:
     stdout.print()
     for result in results:
         stdout.print(f"run   {result['run']}", soft_wrap=True)
-    if any(run.config.model.branch == "circuit" for run in finished):
-        stdout.print("next  qshield evaluate last backend=fake_sherbrooke", soft_wrap=True)
-    else:
-        stdout.print("next  qshield train", soft_wrap=True)
+    stdout.print("next  qshield attack last", soft_wrap=True)

@@ -16,6 +16,7 @@ PACKAGES = (
     "torch",
     "torchvision",
     "lightning",
+    "adversarial-robustness-toolbox",
     "numpy",
     "qiskit",
     "qiskit-aer",

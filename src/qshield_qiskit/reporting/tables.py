@@ -19,7 +19,7 @@ def results_table(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> 
         The table. ODR is the clean test accuracy with its 95 % Wilson interval; precision, recall and F1 are means
         over the classes.
     """
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = _table(title)
     for column in ("", "ODR %", "95 %", "precision %", "recall %", "F1 %", "seconds"):
         table.add_column(column, justify="left" if not column else "right", no_wrap=bool(column))
     shares = any("quantum_share" in figures for _, figures in rows)
@@ -35,6 +35,99 @@ def results_table(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> 
         ]
         table.add_row(*cells, *([_percent(figures["quantum_share"])] if shares else []))
     return table
+
+
+def robustness_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Lay out rows of robustness.json.
+
+    Args:
+        title: What they have in common.
+        rows: The rows; ASR is fooled over attacked, with its 95 % Wilson interval; norms are medians over the
+            fooled images; queries are forward passes for an attacked image.
+
+    Returns:
+        The table.
+    """
+    table = _table(title)
+    for column in (
+        "attack",
+        "epsilon",
+        "attacked",
+        "ASR %",
+        "95 %",
+        "L2",
+        "Linf",
+        "queries",
+        "gradients",
+        "s",
+    ):
+        table.add_column(column, justify="left" if column == "attack" else "right", no_wrap=True)
+    for row in rows:
+        bounded = row["epsilon"] is not None
+        worst = row["attack"] == "worst_case"
+        table.add_row(
+            row["attack"] + ("*" if row.get("weak") else ""),
+            f"{row['epsilon']:.4g}" if bounded else row["norm"],
+            str(row["attacked"]),
+            _percent(row["asr"]),
+            f"{_percent(row['asr_low'])}-{_percent(row['asr_high'])}",
+            _number(row["median_l2"]),
+            _number(row["median_linf"]),
+            f"{row['queries']:,.0f}",
+            f"{row['seconds']:.1f}",
+            style="bold" if worst else None,
+        )
+    if any(row.get("weak") for row in rows):
+        table.caption = "* its steps cannot cross the ball; this figure is too low"
+        table.caption_justify = "left"
+    return table
+
+
+VERDICT_STYLES = {
+    "masking detected": "bold red",
+    "suspect": "bold yellow",
+    "no masking detected": "bold green",
+}
+
+
+def verdict_line(verdict: Mapping[str, Any]) -> str:
+    """Say in one line what robustness figures are worth, with the checks that failed."""
+    failed = [check["name"] for check in verdict["checks"] if check["passed"] is False]
+    style = VERDICT_STYLES[verdict["verdict"]]
+    counted = sum(check["passed"] is not None for check in verdict["checks"])
+    return (
+        f"verdict{' (quick)' if verdict['quick'] else ''}  [{style}]{verdict['verdict']}[/]: "
+        f"{counted - len(failed)} of {counted} checks passed"
+        + (f", failed: {', '.join(failed)}" if failed else "")
+    )
+
+
+def verdict_table(title: str, verdict: Mapping[str, Any]) -> Table:
+    """Lay out the checks of a verdict.json, the hard ones marked."""
+    table = _table(title)
+    table.add_column("")
+    table.add_column("check", no_wrap=True)
+    table.add_column("figure", justify="right", no_wrap=True)
+    table.add_column("limit", justify="right", no_wrap=True)
+    table.add_column("what was found")
+    marks = {True: "[green]passed[/]", False: "[red]failed[/]", None: "[dim]-[/]"}
+    for check in verdict["checks"]:
+        table.add_row(
+            marks[check["passed"]],
+            check["name"] + (" [dim](hard)[/]" if check["hard"] else ""),
+            _number(check["figure"]),
+            _number(check["threshold"]),
+            check["says"],
+        )
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
 
 
 def _percent(share: float) -> str:

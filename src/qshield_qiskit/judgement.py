@@ -1,0 +1,375 @@
+"""Attacks on a run and the verdict on them: robustness.json, outcomes/, adversarial/, verdict.json."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from qshield_qiskit import catalog, runs
+from qshield_qiskit.config import Settings
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.files import write_atomically
+from qshield_qiskit.models.hybrid import HybridClassifier
+from qshield_qiskit.robustness.attacking import attack
+from qshield_qiskit.robustness.attacks import ATTACKS, choose
+from qshield_qiskit.robustness.outcome import Outcome
+from qshield_qiskit.robustness.verdict import verdict
+from qshield_qiskit.runs import Run
+from qshield_qiskit.training.figures import wilson_interval
+
+ROBUSTNESS = "robustness.json"
+VERDICT = "verdict.json"
+WORST_CASE = "worst_case"
+MOST_IMAGES = 1000
+"""Images that are attacked unless the user asks for another number."""
+EXAMPLES = 8
+"""Adversarial examples that are kept of each attack."""
+
+KEYS = ("backend", "attack", "verdict", "evaluation", "data.root", "data.mirror")
+"""What `attack` and `verdict` may change; all else belongs to the training."""
+
+Row = dict[str, Any]
+Announce = Callable[[str, float | None], Any]
+"""Called with an attack's name and epsilon before it starts; gives what is called with its progress, or None."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained model on the backend of one's choice, and the images that it is attacked on.
+
+    Attributes:
+        settings: The run's settings with the overrides laid over them.
+        model: The model, on the device that the settings ask for.
+        images: (N, C, H, W), the first N test images.
+        labels: (N,).
+    """
+
+    settings: Settings
+    model: HybridClassifier
+    images: torch.Tensor
+    labels: torch.Tensor
+
+
+def subject(run: Run, dotted: Sequence[str], num_images: Callable[[Settings], int | None]) -> Subject:
+    """Get a run ready to be attacked.
+
+    Args:
+        run: The run.
+        dotted: Overrides of KEYS.
+        num_images: Reads from the settings how many images are wanted; None is all, at most 1,000.
+
+    Raises:
+        InputError: An override changes what belongs to the training, or there are fewer images than that.
+    """
+    settings = runs.override(run.config, dotted, KEYS)
+    dataset = runs.load_images(settings)
+    wanted = num_images(settings) or min(MOST_IMAGES, len(dataset.test))
+    if wanted > len(dataset.test):
+        raise InputError(
+            f"{wanted} images were asked for, but {dataset.name} has {len(dataset.test)} test images"
+        )
+    model = runs.on_backend(run, settings)
+    return Subject(settings, model, dataset.test.images[:wanted], dataset.test.labels[:wanted])
+
+
+def attack_run(
+    run: Run, dotted: Sequence[str] = (), *, source: Run | None = None, announce: Announce | None = None
+) -> list[Row]:
+    """Attack a run's model and keep every outcome.
+
+    Args:
+        run: The run.
+        dotted: Overrides of attack, backend and the data's place.
+        source: Another run, whose model the examples are made on (transfer).
+        announce: Hears of every attack, for a progress bar.
+
+    Returns:
+        The rows of robustness.json that are new, each attack of each epsilon, and the worst case of each epsilon.
+
+    Raises:
+        InputError: A setting does not fit.
+    """
+    target = subject(run, dotted, lambda settings: settings.attack.images)
+    settings = target.settings.attack
+    chosen = choose(settings.name, settings.preset, settings.options, target.model.num_classes)
+    if settings.norm is not None:
+        chosen = {name: method for name, method in chosen.items() if settings.norm in method.norms} or chosen
+    maker = None if source is None else _source_model(source, target)
+    stand_in = None if settings.bpda is None else _stand_in(target)
+    rows: list[Row] = []
+    for name, method in chosen.items():
+        for epsilon in settings.radii() if method.bounded else [None]:
+            if epsilon == 0:
+                continue  # a curve's start, where nothing is changed and nobody fooled
+            outcome = attack(
+                target.model,
+                target.images,
+                target.labels,
+                name,
+                epsilon=epsilon,
+                norm=settings.norm,
+                parameters=method,
+                target=settings.target,
+                eot=settings.eot,
+                differentiable=stand_in,
+                source=maker,
+                seed=target.settings.seed,
+                batch_size=settings.batch_size,
+                progress=None if announce is None else announce(name, epsilon),
+            )
+            rows.append(_keep(run, outcome, target, source))
+    return rows + _worst_cases(run, rows)
+
+
+def judge_run(run: Run, dotted: Sequence[str] = (), *, quick: bool = False, progress: Any = None) -> Row:
+    """Judge whether a run's robustness figures may be believed, and keep the verdict as verdict.json.
+
+    Args:
+        run: The run.
+        dotted: Overrides of verdict, attack (epsilon, eot), backend and the data's place.
+        quick: Weaker attacks, for a first answer.
+        progress: As for `verdict`.
+
+    Returns:
+        What verdict.json holds.
+
+    Raises:
+        InputError: A setting does not fit.
+    """
+    target = subject(run, dotted, lambda settings: settings.verdict.images)
+    settings = target.settings
+    found = verdict(
+        target.model,
+        target.images,
+        target.labels,
+        epsilon=max(settings.attack.radii()),
+        eot=settings.attack.eot,
+        seed=settings.seed,
+        batch_size=settings.verdict.batch_size,
+        quick=quick,
+        progress=progress,
+    )
+    found["backend"] = settings.backend.name
+    run.folder.write_json(VERDICT, found)
+    return found
+
+
+def standing_verdict(run: Run, dotted: Sequence[str] = (), *, progress: Any = None) -> Row:
+    """Give the verdict that the run already has for this epsilon, backend and eot, else a quick one."""
+    if (run.folder.path / VERDICT).is_file():
+        settings = runs.override(run.config, dotted, KEYS)
+        found: Row = run.folder.read_json(VERDICT, f"qshield verdict {run.folder.path}")
+        asked = (max(settings.attack.radii()), settings.backend.name, settings.attack.eot)
+        if (found["epsilon"], found["backend"], found["eot"]) == asked:
+            return found
+    return judge_run(run, dotted, quick=True, progress=progress)
+
+
+def read_rows(run: Run) -> list[Row]:
+    """Read robustness.json.
+
+    Raises:
+        InputError: There is none yet, or it is damaged.
+    """
+    rows: list[Row] = run.folder.read_json(ROBUSTNESS, f"qshield attack {run.folder.path}")
+    return rows
+
+
+def read_outcome(run: Run, row: Row) -> dict[str, NDArray[Any]]:
+    """Read what an attack did to each image: the arrays of outcomes/<key>.npz by name."""
+    with np.load(run.folder.path / row["outcomes"], allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def _source_model(source: Run, target: Subject) -> HybridClassifier:
+    model = source.model
+    if model.input_shape != target.model.input_shape or model.num_classes != target.model.num_classes:
+        raise InputError(
+            f"--from {source.folder.path}: its model takes images of {model.input_shape} in {model.num_classes} "
+            f"classes, but here they are {target.model.input_shape} in {target.model.num_classes}"
+        )
+    return model.to(next(target.model.parameters()).device)
+
+
+def _stand_in(target: Subject) -> HybridClassifier:
+    """Put the model on the backend that is differentiated in place of its own."""
+    model, settings = target.model, target.settings
+    if model.template is None or model.branch != "circuit":
+        raise InputError(f"attack.bpda={settings.attack.bpda}: this model has no circuit; leave it out")
+    assert settings.attack.bpda is not None
+    return model.with_backend(catalog.load_backend(settings.attack.bpda, model.template.num_qubits))
+
+
+def _keep(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Row:
+    """Write an outcome's files and its row."""
+    settings = target.settings
+    identity = {
+        "attack": outcome.attack,
+        "norm": outcome.norm,
+        "epsilon": outcome.epsilon,
+        "backend": settings.backend.name,
+        "parameters": outcome.parameters,
+        "seed": outcome.seed,
+        "eot": settings.attack.eot,
+        "target": settings.attack.target,
+        "source": None if source is None else str(source.folder.path),
+    }
+    options = settings.backend.build_options() if target.model.branch == "circuit" else {}
+    digest = hashlib.sha256(
+        json.dumps([identity, options], sort_keys=True, default=str).encode()
+    ).hexdigest()[:8]
+    radius = "" if outcome.epsilon is None else f"-{outcome.epsilon:.4g}"
+    key = f"{outcome.attack}-{outcome.norm}{radius}-{digest}"
+    count, attacked, fooled = len(outcome.labels), outcome.attacked, int(outcome.fooled.sum())
+    _write_arrays(run, f"outcomes/{key}.npz", _outcome_arrays(outcome, target))
+    _write_arrays(run, f"adversarial/{key}.npz", _examples(outcome, target))
+    row = {
+        **identity,
+        **_shares(attacked, fooled, count),
+        "image_set": _image_set(range(count)),
+        **{f"median_{norm}": outcome.median(norm) for norm in ("l0", "l2", "linf")},
+        "queries": outcome.queries,
+        "gradients": outcome.gradients,
+        "seconds": outcome.seconds,
+        "seconds_per_image": outcome.seconds / max(1, attacked),
+        "weak": outcome.weak,
+        "outcomes": f"outcomes/{key}.npz",
+    }
+    _put(run, row)
+    return row
+
+
+def _shares(attacked: int, fooled: int, count: int) -> Row:
+    asr = fooled / attacked if attacked else 0.0
+    low, high = wilson_interval(fooled, attacked) if attacked else (0.0, 1.0)
+    return {
+        "n": count,
+        "attacked": attacked,
+        "fooled": fooled,
+        "asr": asr,
+        "asr_own": asr,
+        "asr_low": low,
+        "asr_high": high,
+        "robust_accuracy": (attacked - fooled) / count,
+    }
+
+
+def _outcome_arrays(outcome: Outcome, target: Subject) -> dict[str, NDArray[Any]]:
+    arrays = {
+        "index": torch.arange(len(outcome.labels)),
+        "label": outcome.labels,
+        "clean": outcome.clean,
+        "adversarial": outcome.adversarial,
+        "correct": outcome.correct,
+        "fooled": outcome.fooled,
+        "l0": outcome.l0.float(),
+        "l2": outcome.l2.float(),
+        "linf": outcome.linf.float(),
+    }
+    clean, adversarial = (_weights(target, images) for images in (target.images, outcome.examples))
+    if clean is not None and adversarial is not None:
+        arrays["weight_clean"] = clean
+        arrays["weight_adversarial"] = torch.where(outcome.correct, adversarial, torch.nan)
+    return {name: array.cpu().numpy() for name, array in arrays.items()}
+
+
+def _weights(target: Subject, images: torch.Tensor) -> torch.Tensor | None:
+    """Give the share of the quantum branch in each image's prediction, (N,), None without such a branch."""
+    if target.model.template is None:
+        return None
+    reference = next(target.model.parameters())
+    parts = []
+    with torch.no_grad():
+        for part in torch.split(images, target.settings.attack.batch_size):
+            weight = target.model.branches(part.to(reference.device, reference.dtype)).weight
+            assert weight is not None
+            parts.append(weight.float().cpu())
+    return torch.cat(parts)
+
+
+def _examples(outcome: Outcome, target: Subject) -> dict[str, NDArray[Any]]:
+    """Choose a few images to look at: those that were fooled first."""
+    order = torch.argsort(outcome.fooled.int() * 2 + outcome.correct.int(), descending=True, stable=True)
+    chosen = order[:EXAMPLES].cpu()
+    arrays = {
+        "index": chosen,
+        "label": outcome.labels[chosen],
+        "clean": target.images[chosen].float(),
+        "adversarial": outcome.examples[chosen],
+        "clean_prediction": outcome.clean[chosen],
+        "adversarial_prediction": outcome.adversarial[chosen],
+    }
+    return {name: array.cpu().numpy() for name, array in arrays.items()}
+
+
+def _worst_cases(run: Run, new: list[Row]) -> list[Row]:
+    """For each epsilon just attacked, count the images that any bounded attack of it has fooled so far."""
+    worst: list[Row] = []
+    asked = {_ball(row): row for row in new if row["epsilon"] is not None}
+    for ball, first in asked.items():
+        members = [
+            row
+            for row in read_rows(run)
+            if row["attack"] != WORST_CASE and _ball(row) == ball and row["image_set"] == first["image_set"]
+        ]
+        outcomes = [read_outcome(run, row) for row in members]
+        correct = np.logical_and.reduce([outcome["correct"] for outcome in outcomes])
+        fooled = np.logical_or.reduce([outcome["fooled"] for outcome in outcomes]) & correct
+        row = {
+            **{key: first[key] for key in ("norm", "epsilon", "backend", "seed", "eot", "target", "source")},
+            "attack": WORST_CASE,
+            "parameters": {"attacks": [row["attack"] for row in members]},
+            **_shares(int(correct.sum()), int(fooled.sum()), len(correct)),
+            "image_set": first["image_set"],
+            **{f"median_{norm}": None for norm in ("l0", "l2", "linf")},
+            **{key: sum(row[key] for row in members) for key in ("queries", "gradients", "seconds")},
+            "seconds_per_image": sum(row["seconds_per_image"] for row in members),
+            "weak": None,
+            "outcomes": f"outcomes/{WORST_CASE}-{first['norm']}-{first['epsilon']:.4g}-{_digest(ball)}.npz",
+        }
+        arrays = {**outcomes[0], "correct": correct, "fooled": fooled}
+        kept = ("index", "label", "clean", "correct", "fooled")
+        _write_arrays(run, row["outcomes"], {name: arrays[name] for name in kept})
+        _put(run, row)
+        worst.append(row)
+    return worst
+
+
+def _ball(row: Row) -> tuple[Any, ...]:
+    """Tell what the members of a worst case have in common."""
+    return tuple(row[key] for key in ("norm", "epsilon", "backend", "seed", "eot", "target", "source"))
+
+
+def _put(run: Run, row: Row) -> None:
+    """Add a row to robustness.json, or replace the one of the same key; a worst case replaces its former self."""
+    keys = ["attack", "norm", "epsilon", "backend", "seed", "eot", "target", "source"]
+    if row["attack"] != WORST_CASE:
+        keys.append("parameters")
+    rows = read_rows(run) if (run.folder.path / ROBUSTNESS).is_file() else []
+    kept = [old for old in rows if any(old.get(key) != row[key] for key in keys)]
+    run.folder.write_json(ROBUSTNESS, [*kept, row])
+
+
+def _write_arrays(run: Run, name: str, arrays: dict[str, NDArray[Any]]) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(run.folder.path / name, buffer.getvalue())
+
+
+def _image_set(indices: Sequence[int]) -> str:
+    return _digest(tuple(indices))
+
+
+def _digest(content: tuple[Any, ...]) -> str:
+    return hashlib.sha256(repr(content).encode()).hexdigest()[:8]
+
+
+assert WORST_CASE not in ATTACKS

@@ -1,0 +1,1 @@
+"""Attacks on a classifier, what they come to, and whether the figures may be believed."""

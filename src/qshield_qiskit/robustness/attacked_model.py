@@ -1,0 +1,87 @@
+"""What an attack sees of a model: logits, averaged over the model's randomness, with every query counted."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import log_softmax
+
+from qshield_qiskit.errors import InputError
+
+
+class AttackedModel(nn.Module):
+    r"""Wrap a classifier for an attack.
+
+    With `eot` draws (expectation over transformation) logits and gradients are those of the expected
+    prediction, \log \frac{1}{T} \sum_t p_t(x), each draw a forward pass of its own. With a `differentiable`
+    stand-in (BPDA) values are the model's own and gradients are the stand-in's at the same images.
+
+    Args:
+        model: The classifier, images (B, C, H, W) to logits (B, K).
+        eot: Number of draws T, at least 1.
+        differentiable: A model to differentiate in place of the classifier, such as the same one on an exact
+            simulator.
+
+    Attributes:
+        queries: Images that went through the classifier so far, every draw counted.
+        gradients: Images for which a gradient was taken so far, every draw counted.
+
+    References:
+        Athalye et al., "Obfuscated gradients give a false sense of security", arXiv 1802.00420 (2018).
+    """
+
+    def __init__(self, model: nn.Module, *, eot: int = 1, differentiable: nn.Module | None = None) -> None:
+        super().__init__()
+        if eot < 1:
+            raise InputError(f"eot={eot}: expected 1 draw or more")
+        self.model = model
+        self.differentiable = differentiable
+        self.eot = eot
+        self.queries = 0
+        self.gradients = 0
+        reference = next(iter([*model.parameters(), *model.buffers()]), torch.zeros(0))
+        self.device = reference.device
+        self.dtype = reference.dtype if reference.is_floating_point() else torch.float32
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give the logits of images (B, C, H, W) in [0, 1], cast to the model's precision: (B, K)."""
+        images = images.to(self.device, self.dtype)
+        draws = [self._draw(images) for _ in range(self.eot)]
+        logits = draws[0] if self.eot == 1 else expected_prediction(draws)
+        self.queries += len(images) * self.eot
+        if logits.requires_grad:
+            logits.register_hook(self._count)  # type: ignore[no-untyped-call]
+        return logits
+
+    def _draw(self, images: Tensor) -> Tensor:
+        logits: Tensor
+        if self.differentiable is None:
+            logits = self.model(images)
+            return logits
+        with torch.no_grad():
+            logits = self.model(images)
+        followed: Tensor = self.differentiable(images)
+        return logits + (followed - followed.detach())
+
+    def _count(self, gradient: Tensor) -> None:
+        self.gradients += len(gradient) * self.eot
+
+
+def expected_prediction(draws: list[Tensor]) -> Tensor:
+    """Average predictions over draws of a random model.
+
+    Args:
+        draws: Logits, each (B, K).
+
+    Returns:
+        Logarithms of the mean probabilities, (B, K).
+    """
+    return torch.logsumexp(log_softmax(torch.stack(draws), dim=-1), dim=0) - math.log(len(draws))
+
+
+def predict(model: nn.Module, images: Tensor, batch_size: int) -> Tensor:
+    """Give the logits of images (N, C, H, W), (N, K), without gradients, on the CPU and in order."""
+    with torch.no_grad():
+        return torch.cat([model(part).cpu() for part in torch.split(images, batch_size)])

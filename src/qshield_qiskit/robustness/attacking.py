@@ -1,0 +1,221 @@
+"""`attack`: run one attack on a batch of images, and judge what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.robustness.attacked_model import AttackedModel, predict
+from qshield_qiskit.robustness.attacks import Attack, Task, build
+from qshield_qiskit.robustness.outcome import Outcome, sizes
+from qshield_qiskit.robustness.undisturbed import seeded, undisturbed
+from qshield_qiskit.seeding import derive
+
+TOLERANCE = 1e-6
+"""By how much rounding may leave the ball or the bounds."""
+
+TARGETS = ("likely", "unlikely")
+"""Targets by name: the likeliest and the least likely wrong class of each image."""
+
+Progress = Callable[[int, int, int], None]
+"""Called with images done, images in all, and images fooled so far."""
+
+
+def attack(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    name: str = "apgd",
+    *,
+    epsilon: float | None = None,
+    norm: str | None = None,
+    parameters: dict[str, Any] | Attack | None = None,
+    target: str | int | None = None,
+    eot: int = 1,
+    differentiable: nn.Module | None = None,
+    source: nn.Module | None = None,
+    seed: int = 0,
+    batch_size: int = 256,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Attack a classifier on the images that it classifies correctly.
+
+    The model's mode, weights and gradients, and all random generators, are afterwards as they were. The same
+    arguments give the same images, bit for bit, on the same machine.
+
+    Args:
+        model: Any classifier, images (B, C, H, W) in [0, 1] to logits (B, K).
+        images: (N, C, H, W), [0, 1].
+        labels: (N,), classes.
+        name: One of `attacks.ATTACKS`.
+        epsilon: Largest perturbation in (0, 1], for a bounded attack.
+        norm: "linf", "l2" or "l0", where the attack has a choice.
+        parameters: Those that differ from the attack's defaults, or the attack itself.
+        target: None to leave the label; "likely" or "unlikely" to arrive at that wrong class of each image; a
+            class to arrive at.
+        eot: Draws over which gradients and decisions of a random model are averaged.
+        differentiable: A model that is differentiated in its place (BPDA).
+        source: A model on which the images are made, to be tried on `model` (transfer).
+        seed: In [0, 2**32).
+        batch_size: Images that are attacked at a time.
+        progress: Called after every batch.
+
+    Returns:
+        The outcome.
+
+    Raises:
+        InputError: An argument does not fit the attack, or images lie outside [0, 1].
+    """
+    method = parameters if isinstance(parameters, Attack) else build(name, parameters or {})
+    check_images(images, labels)
+    norm = _norm(name, method, norm)
+    _check_epsilon(name, method, epsilon, norm)
+    if target is not None and not method.can_target:
+        raise InputError(f"attack {name} cannot aim at a class; leave attack.target out, or try pgd")
+    start = time.perf_counter()
+    models = [model, *(each for each in (source, differentiable) if each is not None)]
+    with undisturbed(nn.ModuleList(models)), seeded(derive(seed, "attack", name, str(epsilon))):
+        judge = AttackedModel(model, eot=eot)
+        logits = predict(judge, images, batch_size)
+        _check_logits(logits)
+        clean = logits.argmax(1)
+        classes, correct = _goals(logits, clean, labels, target)
+        maker = AttackedModel(source or model, eot=eot, differentiable=differentiable)
+        examples, fooled = images.float().clone(), torch.zeros_like(correct)
+        for number, attempt in enumerate(method.rounds(logits.shape[1])):
+            standing = torch.nonzero(correct & ~fooled).squeeze(1)
+            if not len(standing):
+                break
+            for part in torch.split(standing, batch_size):
+                task = Task(
+                    maker,
+                    logits.shape[1],
+                    images[part].float().cpu().numpy(),
+                    classes[part].cpu().numpy(),
+                    norm,  # type: ignore[arg-type]
+                    epsilon if method.bounded else None,
+                    targeted=target is not None,
+                    batch_size=batch_size,
+                )
+                found = torch.as_tensor(np.asarray(attempt.generate(task), dtype=np.float32))
+                check_inside(images[part].cpu(), found, norm, task.epsilon, name)
+                arrived = predict(judge, found, batch_size).argmax(1)
+                won = (arrived == classes[part]) if target is not None else (arrived != classes[part])
+                keep = won if number else torch.ones_like(won)
+                examples[part[keep]] = found[keep].to(examples.device)
+                fooled[part] = won
+                if progress is not None:
+                    progress(int(part[-1]) + 1, len(images), int(fooled.sum()))
+        adversarial = clean.clone()
+        attacked = torch.nonzero(correct).squeeze(1)
+        if len(attacked):
+            adversarial[attacked] = predict(judge, examples[attacked], batch_size).argmax(1)
+    perturbations: dict[str, Any] = {
+        key: torch.where(correct, size.cpu(), torch.nan) for key, size in sizes(images, examples).items()
+    }
+    count = max(1, int(correct.sum()))
+    return Outcome(
+        attack=name,
+        norm=norm,
+        epsilon=epsilon if method.bounded else None,
+        parameters=method.model_dump(),
+        seed=seed,
+        labels=labels.cpu(),
+        clean=clean,
+        adversarial=adversarial,
+        correct=correct,
+        fooled=fooled,
+        examples=examples,
+        **perturbations,
+        queries=maker.queries / count,
+        gradients=maker.gradients / count,
+        seconds=time.perf_counter() - start,
+        weak=weakness(method, epsilon),
+    )
+
+
+def weakness(method: Attack, epsilon: float | None) -> str | None:
+    """Say why an attack's steps cannot be enough: they do not cross the ball, 2 epsilon, or None."""
+    reach = None if epsilon is None else method.reach(epsilon)
+    if epsilon is None or reach is None or reach >= 2 * epsilon * (1 - 1e-9):
+        return None
+    return f"its steps go {reach:.3g} together, less than the ball's diameter of {2 * epsilon:.3g}"
+
+
+def check_images(images: Tensor, labels: Tensor) -> None:
+    """Raise InputError unless images (N, C, H, W) lie in [0, 1] and have a label each."""
+    if images.dim() != 4 or len(images) == 0 or labels.shape != images.shape[:1]:
+        raise InputError(
+            f"images of shape {tuple(images.shape)} with labels of shape {tuple(labels.shape)}: "
+            "expected (N, C, H, W) and (N,) with N of at least 1"
+        )
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0 and high <= 1):
+        raise InputError(
+            f"images range from {low:g} to {high:g}: expected [0, 1]; divide by 255, and put any "
+            "normalisation into the model"
+        )
+
+
+def check_inside(images: Tensor, found: Tensor, norm: str, epsilon: float | None, name: str) -> None:
+    """Raise RuntimeError if an attack, by a bug of ours or ART's, left the bounds or the ball."""
+    if not len(found):
+        return
+    if not (float(found.min()) >= -TOLERANCE and float(found.max()) <= 1 + TOLERANCE):
+        raise RuntimeError(f"{name} left the bounds [0, 1]: {float(found.min())} to {float(found.max())}")
+    largest = float(sizes(images, found)[norm].max())
+    if epsilon is not None and largest > epsilon + TOLERANCE:
+        raise RuntimeError(f"{name} left the ball: {norm} {largest}, epsilon {epsilon}")
+
+
+def _goals(logits: Tensor, clean: Tensor, labels: Tensor, target: str | int | None) -> tuple[Tensor, Tensor]:
+    """Give the class to leave, or to arrive at, and which images are attacked, each (N,)."""
+    labels = labels.to(clean.device)
+    correct = clean == labels
+    if target is None:
+        return labels, correct
+    num_classes = logits.shape[1]
+    if target in TARGETS:
+        sign = 1 if target == "likely" else -1
+        ranked = (sign * logits).scatter(1, labels[:, None], -torch.inf)
+        return ranked.argmax(1), correct
+    if not str(target).isdecimal() or int(target) >= num_classes:
+        raise InputError(
+            f"attack.target={target}: expected {', '.join(TARGETS)} or a class from 0 to {num_classes - 1}"
+        )
+    goal = torch.full_like(labels, int(target))
+    return goal, correct & (labels != goal)
+
+
+def _norm(name: str, method: Attack, norm: str | None) -> str:
+    if norm is None:
+        return method.norms[0]
+    if norm not in method.norms:
+        raise InputError(f"attack.norm={norm}: {name} works in {' and '.join(method.norms)}")
+    return norm
+
+
+def _check_epsilon(name: str, method: Attack, epsilon: float | None, norm: str) -> None:
+    if not method.bounded:
+        return
+    largest = 1 if norm == "linf" else float("inf")
+    if epsilon is None or not 0 < epsilon <= largest:
+        raise InputError(
+            f"attack.epsilon={epsilon}: {name} needs a radius above 0"
+            f"{' and up to 1, in pixel values' if norm == 'linf' else ''}; try 0.1 or 8/255"
+        )
+
+
+def _check_logits(logits: Tensor) -> None:
+    """Refuse probabilities: losses on logits would be meant for something else."""
+    sums = logits.sum(dim=1)
+    if bool((logits >= 0).all() and (logits <= 1).all() and ((sums - 1).abs() < 1e-3).all()):
+        raise InputError(
+            "the model returns probabilities, but attacks need logits; return their logarithms, log_softmax"
+        )

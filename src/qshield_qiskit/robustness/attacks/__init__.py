@@ -1,0 +1,6 @@
+"""The attacks, by ART: the only room that imports it."""
+
+from qshield_qiskit.robustness.attacks.base import Attack, Norm, Task
+from qshield_qiskit.robustness.attacks.presets import ATTACKS, PRESETS, build, choose
+
+__all__ = ["ATTACKS", "PRESETS", "Attack", "Norm", "Task", "build", "choose"]

@@ -1,0 +1,108 @@
+"""What every attack has: parameters with a range and a sentence each, norms, restarts, and `generate`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import nn
+
+from qshield_qiskit.config import Section
+from qshield_qiskit.robustness.attacked_model import AttackedModel
+from qshield_qiskit.robustness.attacks.victim import Images, Victim
+
+Norm = Literal["linf", "l2", "l0"]
+
+Steps = Annotated[int, Field(ge=1)]
+StepSize = Annotated[float | None, Field(gt=0)]
+
+ART_NORMS: dict[str, int | float] = {"linf": np.inf, "l2": 2}
+"""Our names of norms in ART's words."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A batch of images to be attacked, and how far the attack may go.
+
+    Attributes:
+        model: The model.
+        num_classes: K.
+        images: (B, C, H, W), [0, 1].
+        classes: (B,): the labels to get away from, or with `targeted` the classes to arrive at.
+        norm: The norm in which the perturbation is measured.
+        epsilon: Its largest value; None for attacks that look for the smallest perturbation.
+        targeted: Whether `classes` are targets.
+        batch_size: Most images in a forward pass.
+    """
+
+    model: AttackedModel
+    num_classes: int
+    images: Images
+    classes: NDArray[np.int64]
+    norm: Norm
+    epsilon: float | None
+    targeted: bool
+    batch_size: int
+
+    @property
+    def one_hot(self) -> NDArray[np.float32]:
+        """The classes as ART wants them, (B, K)."""
+        return np.eye(self.num_classes, dtype=np.float32)[self.classes]
+
+    @property
+    def radius(self) -> float:
+        """Epsilon, for attacks that need one."""
+        assert self.epsilon is not None
+        return self.epsilon
+
+    @property
+    def art_norm(self) -> int | float:
+        """The norm in ART's words."""
+        return ART_NORMS[self.norm]
+
+    def victim(self, loss: nn.Module | None = None) -> Victim:
+        """Make ART's view of the model, for an attack that raises a loss."""
+        shape = self.images.shape[1:]
+        return Victim(self.model, shape, self.num_classes, loss=loss, batch_size=self.batch_size)
+
+    def fooled(self, images: Images) -> NDArray[np.bool_]:
+        """Say which images (B, C, H, W) are where the attack wants them, (B,)."""
+        predicted = self.victim().predict(images).argmax(axis=1)
+        arrived: NDArray[np.bool_] = predicted == self.classes
+        return arrived if self.targeted else ~arrived
+
+
+class Attack(Section, ABC):
+    """A method with its parameters; a restart attacks what the ones before left standing."""
+
+    norms: ClassVar[tuple[Norm, ...]] = ("linf",)
+    """Norms that it can work in; the first is the default."""
+    bounded: ClassVar[bool] = True
+    """Whether it stays within epsilon; else it looks for the smallest perturbation."""
+    white_box: ClassVar[bool] = True
+    """Whether it uses gradients."""
+    can_target: ClassVar[bool] = True
+    """Whether it can aim at a class."""
+    min_classes: ClassVar[int] = 2
+    """How many classes it needs."""
+
+    restarts: Steps = 1
+    """Times that it starts anew, each on the images that are still standing."""
+
+    @abstractmethod
+    def generate(self, task: Task) -> Images:
+        """Perturb the images once, (B, C, H, W), in [0, 1]; an image on which it fails comes back in any state."""
+
+    def rounds(self, num_classes: int) -> Iterator[Attack]:
+        """List what is tried in turn, each on the images that the ones before left standing."""
+        for _ in range(self.restarts):
+            yield self
+
+    def reach(self, epsilon: float) -> float | None:
+        """Give the distance that the steps can go at most, or None where that says nothing."""
+        return None

@@ -1,0 +1,117 @@
+"""Attacks by decisions alone: HopSkipJump and the boundary attack."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from art.attacks.evasion import BoundaryAttack
+from art.attacks.evasion import HopSkipJump as ArtHopSkipJump
+from numpy.typing import NDArray
+
+from qshield_qiskit.config import Positive
+from qshield_qiskit.robustness.attacks.base import Attack, Norm, Steps, Task
+from qshield_qiskit.robustness.attacks.victim import Images
+
+NOISE_TRIALS = 20
+"""Images of noise that are tried as starting points before other images are."""
+
+
+def starting_points(task: Task) -> tuple[Images, NDArray[np.bool_]]:
+    """Find an image for each image that is classified as the attack wants: noise, else another image of the batch.
+
+    ART draws noise from a generator that cannot be seeded, and gives up on classes that noise never falls into.
+
+    Args:
+        task: What is attacked.
+
+    Returns:
+        Starting points (B, C, H, W), and where there is one, (B,).
+    """
+    noise = np.random.uniform(size=(NOISE_TRIALS, *task.images.shape[1:])).astype(np.float32)
+    candidates = np.concatenate([noise, np.random.permutation(task.images)])
+    predicted = task.victim().predict(candidates).argmax(axis=1)
+    suits = predicted[None] == task.classes[:, None]  # (B, candidates)
+    suits = suits if task.targeted else ~suits
+    return candidates[suits.argmax(axis=1)], suits.any(axis=1)
+
+
+class HopSkipJump(Attack):
+    """Walk along the decision boundary by estimated normals.
+
+    References:
+        Chen et al., "HopSkipJumpAttack", arXiv 1904.02144 (2019).
+    """
+
+    norms: ClassVar[tuple[Norm, ...]] = ("l2", "linf")
+    bounded: ClassVar[bool] = False
+    white_box: ClassVar[bool] = False
+
+    steps: Steps = 30
+    """Steps along the boundary."""
+    first_evaluations: Steps = 100
+    """Queries for the first normal; later ones take more, with the root of the step's number."""
+    most_evaluations: Steps = 1000
+    """Most queries for a normal."""
+
+    def generate(self, task: Task) -> Images:
+        """Run ART's method on the images that have a starting point."""
+        start, possible = starting_points(task)
+        images = task.images.copy()
+        if possible.any():
+            attack = ArtHopSkipJump(
+                task.victim(),
+                batch_size=task.batch_size,
+                targeted=task.targeted,
+                norm=task.art_norm,
+                max_iter=self.steps,
+                max_eval=self.most_evaluations,
+                init_eval=min(self.first_evaluations, self.most_evaluations),
+                verbose=False,
+            )
+            images[possible] = attack.generate(
+                task.images[possible], task.one_hot[possible], x_adv_init=start[possible]
+            )
+        return images
+
+
+class Boundary(Attack):
+    """Walk along the decision boundary by random steps, ever closer to the image.
+
+    References:
+        Brendel et al., "Decision-based adversarial attacks", arXiv 1712.04248 (2017).
+    """
+
+    norms: ClassVar[tuple[Norm, ...]] = ("l2",)
+    bounded: ClassVar[bool] = False
+    white_box: ClassVar[bool] = False
+
+    steps: Steps = 200
+    """Steps along the boundary."""
+    trials: Steps = 25
+    """Most tries of a step."""
+    candidates: Steps = 20
+    """Candidates in a try."""
+    step_size: Positive = 0.05
+    """First length of a step along the boundary and towards the image, relative to the distance."""
+
+    def generate(self, task: Task) -> Images:
+        """Run ART's method on the images that have a starting point."""
+        start, possible = starting_points(task)
+        images = task.images.copy()
+        if possible.any():
+            attack = BoundaryAttack(
+                task.victim(),
+                batch_size=task.batch_size,
+                targeted=task.targeted,
+                delta=self.step_size,
+                epsilon=self.step_size,
+                max_iter=self.steps,
+                num_trial=self.trials,
+                sample_size=self.candidates,
+                verbose=False,
+            )
+            images[possible] = attack.generate(
+                task.images[possible], task.one_hot[possible], x_adv_init=start[possible]
+            )
+        return images

@@ -1,0 +1,66 @@
+"""Ways around the gradient: if one of them does better, the gradient was hidden and not the boundary far."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from qshield_qiskit.robustness.verdict.ablation import Ablated
+from qshield_qiskit.robustness.verdict.check import Check, does_not_apply
+from qshield_qiskit.robustness.verdict.evidence import Evidence
+
+MOST_FOUND = 0.01
+POINT = 0.01
+
+
+def black_box(evidence: Evidence) -> Check:
+    """Let Square, and HopSkipJump on a few, try the images that gradients missed."""
+    missed = evidence.missed
+    left = int(missed.sum())
+    if left == 0:
+        return Check("black_box", False, True, 0.0, MOST_FOUND, "gradient attacks left no image to try")
+    square = evidence.attack("square", only=missed, proposals=evidence.effort.proposals)
+    found = square.fooled.clone()
+    if evidence.effort.walked:
+        few = torch.zeros_like(missed)
+        few[torch.nonzero(missed).squeeze(1)[: evidence.effort.walked]] = True
+        walked = evidence.attack("hopskipjump", only=few, norm="linf", steps=10, most_evaluations=300)
+        found[: walked.attacked] |= walked.fooled & (walked.linf <= evidence.epsilon)
+    figure = float(found.double().mean())
+    passed = figure < MOST_FOUND
+    says = (
+        f"of the {left} images that gradient attacks missed, black-box attacks fool {int(found.sum())}"
+        f"{'' if passed else ': the gradient hides the way'}"
+    )
+    return Check("black_box", False, passed, figure, MOST_FOUND, says)
+
+
+def transfer(evidence: Evidence) -> Check:
+    """Make examples on the classical branch, and on a model whose quantum output is constant, and try them here."""
+    if evidence.branches(evidence.images[:1]) is None:
+        return does_not_apply("transfer", "there is no second branch to go around")
+    direct = 1 - float(evidence.missed.double().mean())
+    around = max(
+        evidence.apgd(source=source).asr
+        for source in (ClassicalBranch(evidence.model), Ablated(evidence.model, "constant"))
+    )
+    figure = around - direct
+    passed = figure <= POINT
+    says = (
+        f"examples made without the quantum branch fool {around:.1%} of the images, direct ones {direct:.1%}"
+        f"{'' if passed else ': the branch hides the way'}"
+    )
+    return Check("transfer", False, passed, figure, POINT, says)
+
+
+class ClassicalBranch(nn.Module):
+    """A hybrid's classical branch as a classifier of its own."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give the classical logits of images (B, C, H, W), (B, K)."""
+        classical: Tensor = self.model.branches(images).classical  # type: ignore[operator]
+        return classical

@@ -1,0 +1,218 @@
+"""What the checks have in common: the model, images that it classifies correctly, and attacks run once."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from qshield_qiskit.models.hybrid import Branches
+from qshield_qiskit.robustness.attacked_model import AttackedModel, predict
+from qshield_qiskit.robustness.attacking import attack
+from qshield_qiskit.robustness.attacks.auto_pgd import APGDDLR, TargetedAPGD
+from qshield_qiskit.robustness.outcome import Outcome
+from qshield_qiskit.seeding import seed_everything
+
+RANDOM = 1e-4
+"""A model is random if its logits differ by more from one forward pass to the next, relative to their scale."""
+
+ENOUGH_DRAWS = 20
+"""Draws with which a random model may be attacked."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much work the checks do."""
+
+    steps: int  # of gradient attacks
+    restarts: int
+    targets: int  # classes that the targeted APGD aims at
+    proposals: int  # of Square
+    probed: int  # images for finite differences and the active test
+    walked: int  # images for HopSkipJump
+
+
+FULL = Effort(steps=100, restarts=2, targets=3, proposals=300, probed=20, walked=5)
+QUICK = Effort(steps=40, restarts=1, targets=1, proposals=100, probed=10, walked=0)
+
+
+@dataclass
+class Evidence:
+    """A model under examination; it is in eval mode with frozen weights.
+
+    Attributes:
+        model: The classifier.
+        images: (N, C, H, W), [0, 1].
+        labels: (N,).
+        epsilon: Radius of the ball that the figures are about, in the sup norm.
+        eot: Draws with which the figures were taken.
+        seed: Of every attack.
+        batch_size: Images in a forward pass.
+        effort: How much work the checks do.
+    """
+
+    model: nn.Module
+    images: Tensor
+    labels: Tensor
+    epsilon: float
+    eot: int
+    seed: int
+    batch_size: int
+    effort: Effort
+    _outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    @cached_property
+    def attacked(self) -> AttackedModel:
+        """The model as attacks see it."""
+        return AttackedModel(self.model, eot=self.eot)
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """Logits of all images, (N, K), on the CPU."""
+        return predict(self.attacked, self.images, self.batch_size)
+
+    @cached_property
+    def correct(self) -> Tensor:
+        """Which images are classified correctly, (N,)."""
+        return self.logits.argmax(1) == self.labels.cpu()
+
+    @cached_property
+    def standing(self) -> tuple[Tensor, Tensor]:
+        """The correctly classified images and their labels."""
+        return self.images[self.correct], self.labels[self.correct].cpu()
+
+    @cached_property
+    def probed(self) -> tuple[Tensor, Tensor]:
+        """A few of them."""
+        images, labels = self.standing
+        return images[: self.effort.probed], labels[: self.effort.probed]
+
+    @cached_property
+    def spread(self) -> float:
+        """Largest difference of a logit over ten forward passes, relative to the logits' scale."""
+        draws = AttackedModel(self.model)
+        passes = torch.stack([predict(draws, self.images[:32], self.batch_size) for _ in range(10)])
+        return float((passes.amax(0) - passes.amin(0)).max() / scale(passes))
+
+    @property
+    def random(self) -> bool:
+        """Whether the model's logits are random."""
+        return self.spread > RANDOM
+
+    @cached_property
+    def double(self) -> nn.Module:
+        """A float64 copy whose randomness, if any, is the same at every forward pass."""
+        exact = copy.deepcopy(self.model).double()
+        return Frozen(exact, self.seed) if self.random else exact
+
+    def branches(self, images: Tensor) -> Branches | None:
+        """Give what happens to images (B, C, H, W) in a hybrid, or None for any other classifier."""
+        known = getattr(self.model, "branches", None)
+        if known is None:
+            return None
+        branches: Branches = known(images.to(self.attacked.device, self.attacked.dtype))
+        return branches if branches.quantum is not None else None
+
+    def attack(
+        self,
+        name: str,
+        *,
+        epsilon: float | None = None,
+        norm: str | None = None,
+        only: Tensor | None = None,
+        model: nn.Module | None = None,
+        source: nn.Module | None = None,
+        **parameters: Any,
+    ) -> Outcome:
+        """Attack the correctly classified images, or `only` some of them (by mask).
+
+        What is asked again of this model and all images is remembered.
+        """
+        images, labels = self.standing
+        if only is not None:
+            images, labels = images[only], labels[only]
+        radius = self.epsilon if epsilon is None else epsilon
+        key = json.dumps([name, radius, norm, parameters], sort_keys=True)
+        memorable = only is None and model is None and source is None
+        if memorable and key in self._outcomes:
+            return self._outcomes[key]
+        outcome = attack(
+            model or self.model,
+            images,
+            labels,
+            name,
+            epsilon=radius,
+            norm=norm,
+            parameters=TargetedAPGD(**parameters) if name == "apgd_targeted" else parameters,
+            eot=self.eot,
+            source=source,
+            seed=self.seed,
+            batch_size=self.batch_size,
+        )
+        if memorable:
+            self._outcomes[key] = outcome
+        return outcome
+
+    @cached_property
+    def minimum_norm(self) -> list[Outcome]:
+        """DeepFool and two settings of C&W on some of the images."""
+        some = torch.arange(len(self.standing[1])) < 2 * self.effort.probed
+        return [
+            self.attack("deepfool", only=some, steps=100),
+            self.attack("cw_l2", only=some, binary_search_steps=4, initial_constant=1.0),
+            self.attack("cw_l2", only=some, binary_search_steps=4, initial_constant=1.0, learning_rate=0.05),
+        ]
+
+    def pgd(self, epsilon: float | None = None) -> Outcome:
+        """Run PGD."""
+        return self.attack("pgd", epsilon=epsilon, steps=self.effort.steps, restarts=self.effort.restarts)
+
+    def apgd(self, **which: Any) -> Outcome:
+        """Run APGD on the cross entropy."""
+        return self.attack("apgd", steps=self.effort.steps, restarts=self.effort.restarts, **which)
+
+    def strongest(self) -> list[Outcome]:
+        """Run the gradient attacks that the other checks are held against: PGD and APGD on three losses."""
+        outcomes = [self.pgd(), self.apgd()]
+        num_classes = self.logits.shape[1]
+        if num_classes >= APGDDLR.min_classes:
+            outcomes.append(self.attack("apgd_dlr", steps=self.effort.steps, restarts=self.effort.restarts))
+            ranks = range(1, min(self.effort.targets, num_classes - 1) + 1)
+            outcomes += [self.attack("apgd_targeted", steps=self.effort.steps, rank=rank) for rank in ranks]
+        return outcomes
+
+    @cached_property
+    def missed(self) -> Tensor:
+        """Which of the standing images no gradient attack fooled, (S,)."""
+        return ~torch.stack([outcome.fooled for outcome in self.strongest()]).any(dim=0)
+
+
+class Frozen(nn.Module):
+    """A random model whose generators start from the same seed at every forward pass."""
+
+    def __init__(self, model: nn.Module, seed: int) -> None:
+        super().__init__()
+        self.model = model
+        self.seed = seed
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classify images (B, C, H, W)."""
+        python_and_torch = torch.get_rng_state(), np.random.get_state()
+        seed_everything(self.seed)
+        try:
+            logits: Tensor = self.model(images)
+        finally:
+            torch.set_rng_state(python_and_torch[0])
+            np.random.set_state(python_and_torch[1])
+        return logits
+
+
+def scale(logits: Tensor) -> float:
+    """Give the size of logits, at least 1, against which differences are held."""
+    return max(1.0, float(logits.abs().max()))
