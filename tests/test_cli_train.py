@@ -22,7 +22,7 @@ def test_train_evaluate_and_resume(qshield):
     trained = qshield("train", *SMALL)
     assert trained.exit_code == 0, trained.stderr
     assert "ODR" in trained.stdout
-    assert "qshield evaluate" in trained.stdout  # what to type next
+    assert "qshield attack" in trained.stdout  # what to type next
     evaluated = qshield("evaluate", "last", "backend=aer_ideal", "--json")
     assert evaluated.exit_code == 0, evaluated.stderr
     assert json.loads(evaluated.stdout)["backend"] == "aer_ideal"

@@ -40,7 +40,9 @@ LEAVES = {
     "backend.calibration": st.none() | WORDS,
     "backend.p": st.none() | st.floats(0, 1),
     "model.backbone": st.sampled_from(["small_cnn", "resnet18", "dnn"]),
-    "model.fusion": st.sampled_from(["dynamic", "entropy", "weighted_sum", "quantum_only", "classical_only"]),
+    "model.fusion": st.sampled_from(
+        ["dynamic", "entropy", "weighted_sum", "product", "quantum_only", "classical_only"]
+    ),
     "model.pretrained": st.booleans(),
     "model.features": st.sampled_from(["backbone", "logits"]),
     "model.projection": st.sampled_from(["trained", "random_expansion"]),

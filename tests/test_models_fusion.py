@@ -13,7 +13,7 @@ from qshield_qiskit.models.statistics import entropy, seven_statistics
 
 NUM_CLASSES = 5
 TRAINED = ("dynamic", "weighted_sum")
-MIXED = ("dynamic", "entropy", "weighted_sum")
+MIXED = ("dynamic", "entropy", "weighted_sum", "product")
 SURE = [
     [1e4, 0, 0, 0, 0],
     [-1e4, 1e4, 0, 0, 0],
@@ -73,6 +73,14 @@ def test_a_wrong_and_sure_prediction_still_pulls_on_its_logits(name):
     pull = sum(torch.autograd.grad(loss, [classical, quantum]))
     assert pull[0, 2] == pytest.approx(-1.0, abs=1e-6)
     assert pull[0, 0] == pytest.approx(+1.0, abs=1e-6)
+
+
+def test_product_fusion_is_the_normalised_geometric_mean():
+    classical, quantum = random_logits().unbind()
+    product = (classical.softmax(-1) * quantum.softmax(-1)).sqrt()
+    fused = fusion_in_double("product")(classical, quantum)
+    assert torch.allclose(fused.logits.exp(), product / product.sum(-1, keepdim=True), atol=1e-14)
+    assert (fused.quantum_weight == 0.5).all()
 
 
 @given(st.integers(0, 2**31))

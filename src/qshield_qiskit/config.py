@@ -117,7 +117,9 @@ class ModelSettings(Section):
     """Network that turns an image into features."""
     branch: Literal["circuit", "control", "none"] = "circuit"
     """What stands beside the classical head: the circuit, a small MLP of equal size, or nothing."""
-    fusion: Literal["dynamic", "entropy", "weighted_sum", "quantum_only", "classical_only"] = "dynamic"
+    fusion: Literal["dynamic", "entropy", "weighted_sum", "product", "quantum_only", "classical_only"] = (
+        "product"
+    )
     """How the two branches become one prediction."""
     pretrained: bool = False
     """Whether resnet18 starts from its ImageNet weights."""
@@ -147,7 +149,7 @@ class ModelSettings(Section):
         if self.detach_circuit and self.fusion == "quantum_only":
             raise ValueError(
                 "fusion=quantum_only with detach_circuit=true leaves the backbone untrained; "
-                "try fusion=dynamic or detach_circuit=false"
+                "try fusion=product or detach_circuit=false"
             )
         return self
 

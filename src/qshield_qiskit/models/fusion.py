@@ -90,6 +90,24 @@ class WeightedSumFusion(nn.Module):
         return Fused(_log_add(log_classical, log_quantum), gate.sigmoid().squeeze(-1))
 
 
+class ProductFusion(nn.Module):
+    r"""p_k \propto \sqrt{p^c_k p^q_k}: both branches have an equal say, and either can veto a class.
+
+    In a sum a sure branch outvotes the other, whatever that one says; here both must agree.
+
+    References:
+        Hinton, "Training products of experts by minimizing contrastive divergence", Neural Computation 14 (2002).
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+
+    def forward(self, classical: Tensor, quantum: Tensor) -> Fused:
+        """Fuse two branches' logits, each (B, K)."""
+        mean = (log_softmax(classical, dim=-1) + log_softmax(quantum, dim=-1)) / 2
+        return Fused(log_softmax(mean, dim=-1), torch.full_like(mean[:, 0], 0.5))
+
+
 class QuantumOnly(nn.Module):
     """The quantum branch alone predicts."""
 
@@ -116,6 +134,7 @@ FUSIONS: dict[str, type[nn.Module]] = {
     "dynamic": DynamicFusion,
     "entropy": EntropyFusion,
     "weighted_sum": WeightedSumFusion,
+    "product": ProductFusion,
     "quantum_only": QuantumOnly,
     "classical_only": ClassicalOnly,
 }

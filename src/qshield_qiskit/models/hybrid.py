@@ -71,7 +71,7 @@ class HybridClassifier(nn.Module):
         num_classes: int,
         input_shape: tuple[int, int, int],
         backbone: str = "small_cnn",
-        fusion: str = "dynamic",
+        fusion: str = "product",
         branch: str = "circuit",
         pretrained: bool = False,
         features: str = "backbone",

@@ -20,14 +20,16 @@ class Ablated(nn.Module):
 
     Args:
         model: A `HybridClassifier` with a second branch.
-        kind: "constant": zeros for every image; "shuffled": those of the next image in the batch; "permuted":
+        kind: "constant": the same for every image; "shuffled": those of the next image in the batch; "permuted":
             those of the next class; "removed": the classical branch alone predicts.
+        constant: What "constant" puts there, (K,).
     """
 
-    def __init__(self, model: nn.Module, kind: Kind) -> None:
+    def __init__(self, model: nn.Module, kind: Kind, constant: Tensor | None = None) -> None:
         super().__init__()
         self.model = model
         self.kind = kind
+        self.constant = constant
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify images (B, C, H, W)."""
@@ -44,32 +46,55 @@ class Ablated(nn.Module):
         return logits
 
     def _replace(self, quantum: Tensor) -> Tensor:
-        if self.kind == "constant":
-            return torch.zeros_like(quantum)
-        return quantum.roll(1, dims=0 if self.kind == "shuffled" else 1)
+        match self.kind:
+            case "constant":
+                assert self.constant is not None
+                return self.constant.to(quantum).expand_as(quantum)
+            case "shuffled":
+                return quantum.roll(1, dims=0)
+        return quantum.roll(1, dims=1)
+
+
+def without_circuit(evidence: Evidence) -> list[Ablated]:
+    """Give the two models that are left of a hybrid without its circuit: its mean output, and nothing, in its place."""
+    with torch.no_grad():
+        branches = evidence.branches(evidence.images)
+    assert branches is not None
+    assert branches.quantum is not None
+    constant = branches.quantum.mean(dim=0)
+    return [Ablated(evidence.model, "constant", constant), Ablated(evidence.model, "removed")]
 
 
 def ablation(evidence: Evidence) -> Check:
-    """Compare accuracy and ASR with and without the quantum branch."""
-    sample = evidence.branches(evidence.images[:2])
-    if sample is None or not hasattr(evidence.model, "readout"):
+    """Compare accuracy and ASR with and without the quantum branch.
+
+    It is used if another image's quantum output, or the mean of all images', changes accuracy or ASR. Another
+    class's output, or none, also changes what is the same for all images, which is no use of the circuit.
+    """
+    if evidence.branches(evidence.images[:2]) is None or not hasattr(evidence.model, "readout"):
         return does_not_apply("ablation", "there is no quantum branch")
     accuracy = float(evidence.correct.double().mean())
     asr = evidence.apgd().asr
+    constant, removed = without_circuit(evidence)
     said, moved = [], 0.0
-    kinds: tuple[Kind, ...] = ("constant", "shuffled", "permuted", "removed")
-    for kind in kinds:
-        ablated = Ablated(evidence.model, kind)
-        logits = predict(AttackedModel(ablated, eot=evidence.eot), evidence.images, evidence.batch_size)
+    for model in (
+        constant,
+        Ablated(evidence.model, "shuffled"),
+        Ablated(evidence.model, "permuted"),
+        removed,
+    ):
+        logits = predict(AttackedModel(model, eot=evidence.eot), evidence.images, evidence.batch_size)
         gained = float((logits.argmax(1) == evidence.labels.cpu()).double().mean()) - accuracy
-        words = f"{kind} {100 * gained:+.1f}"
-        moved = max(moved, abs(gained))
-        if kind != "shuffled":  # an attack on it would see other images' circuits
-            attacked = evidence.apgd(model=ablated)
+        words = f"{model.kind} {100 * gained:+.1f}"
+        if model.kind in {"constant", "shuffled"}:
+            moved = max(moved, abs(gained))
+        if model in (constant, removed):  # an attack on the others would see other images' circuits
+            attacked = evidence.apgd(model=model)
             words += f" and {100 * (attacked.asr - asr):+.1f}"
-            moved = max(moved, abs(attacked.asr - asr) if attacked.attacked else 0.0)
+            if model is constant and attacked.attacked:
+                moved = max(moved, abs(attacked.asr - asr))
         said.append(words)
     passed = moved > max(USED, 1 / len(evidence.labels))
     verdict = "the quantum branch is used" if passed else "the quantum branch is not used"
-    says = f"{verdict}: points of accuracy and of ASR that change when its output is {', '.join(said)}"
+    says = f"{verdict}: points of accuracy, and of ASR, that change when its output is {', '.join(said)}"
     return Check("ablation", False, passed, moved, USED, says)

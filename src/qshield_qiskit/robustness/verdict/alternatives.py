@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
 
-from qshield_qiskit.robustness.verdict.ablation import Ablated
+from qshield_qiskit.robustness.verdict.ablation import without_circuit
 from qshield_qiskit.robustness.verdict.check import Check, does_not_apply
 from qshield_qiskit.robustness.verdict.evidence import Evidence
 
@@ -40,10 +39,7 @@ def transfer(evidence: Evidence) -> Check:
     if evidence.branches(evidence.images[:1]) is None:
         return does_not_apply("transfer", "there is no second branch to go around")
     direct = 1 - float(evidence.missed.double().mean())
-    around = max(
-        evidence.apgd(source=source).asr
-        for source in (ClassicalBranch(evidence.model), Ablated(evidence.model, "constant"))
-    )
+    around = max(evidence.apgd(source=source).asr for source in without_circuit(evidence))
     figure = around - direct
     passed = figure <= POINT
     says = (
@@ -51,16 +47,3 @@ def transfer(evidence: Evidence) -> Check:
         f"{'' if passed else ': the branch hides the way'}"
     )
     return Check("transfer", False, passed, figure, POINT, says)
-
-
-class ClassicalBranch(nn.Module):
-    """A hybrid's classical branch as a classifier of its own."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Give the classical logits of images (B, C, H, W), (B, K)."""
-        classical: Tensor = self.model.branches(images).classical  # type: ignore[operator]
-        return classical
