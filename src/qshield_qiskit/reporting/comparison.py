@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qshield_qiskit.intervals import wilson_interval
-from qshield_qiskit.reporting.robustness import WORST_CASE, Key, Outcomes, RobustRun, Row
+from qshield_qiskit.reporting.robustness import Key, Outcomes, RobustRun, Row
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ from qshield_qiskit.reporting.style import (
     tidy,
 )
 
-
 MOST_BANDS = 5
 """More bands than this in a panel are drawn paler, since they overlap."""
 
