@@ -142,7 +142,7 @@ def own_share(row: Row) -> Share:
 
 def attacked(row: Row, outcomes: Outcomes) -> NDArray[np.bool_]:
     """Tell which images were attacked: the correct ones, save those that already are of a targeted class."""
-    if row.key.target is None:
+    if row.key.target is None or "l2" not in outcomes.norms:
         return outcomes.correct
     return outcomes.correct & np.isfinite(outcomes.norms["l2"])
 
@@ -210,7 +210,8 @@ def _curve(subject: int, key: Key, rows: Sequence[Row], images: NDArray[np.int64
         assert outcomes is not None
         chosen = np.isin(outcomes.index, images)
         right = outcomes.correct & chosen
-        points.setdefault(0.0, Share(int(right.sum()), int(chosen.sum())))
+        if key.target is None:
+            points.setdefault(0.0, Share(int(right.sum()), int(chosen.sum())))
         points[row.key.epsilon or 0.0] = Share(int((right & ~outcomes.fooled).sum()), int(chosen.sum()))
     return Curve(subject, key, tuple(points), tuple(points.values()))
 
@@ -218,14 +219,16 @@ def _curve(subject: int, key: Key, rows: Sequence[Row], images: NDArray[np.int64
 def main_epsilons(models: Sequence[Subject]) -> dict[str, float]:
     """Choose for each norm the ball that figures are about.
 
-    It is the verdict's where an attack used it, else the one of most attacks, the largest of several.
+    In the sup norm it is the verdict's where an attack used it, else the one of most attacks, the largest of several.
     """
     chosen = {}
     keys = [key for model in models for key in model.strongest if key.epsilon is not None]
     judged = {float(m.verdict["epsilon"]) for m in models if m.verdict and m.verdict.get("epsilon")}
     for norm in dict.fromkeys(key.norm for key in keys):
         counts = Counter(key.epsilon or 0.0 for key in keys if key.norm == norm)
-        chosen[norm] = max(counts, key=lambda epsilon: (epsilon in judged, counts[epsilon], epsilon))
+        chosen[norm] = max(
+            counts, key=lambda epsilon: (norm == "linf" and epsilon in judged, counts[epsilon], epsilon)
+        )
     return chosen
 
 

@@ -229,7 +229,7 @@ def quantum_weights(samples: Sequence[Weights], note: str = "") -> Figure:
     """
     columns = min(len(samples), 3)
     rows = -(-len(samples) // columns)
-    figure, panels = new_figure(0.75 + 2.1 * rows, rows, columns, note)
+    figure, panels = new_figure(0.75 + 2.25 * rows, rows, columns, note)
     for panel in panels[len(samples) :]:
         panel.set_axis_off()
     for k, (panel, sample) in enumerate(zip(panels, samples, strict=False)):
@@ -254,7 +254,8 @@ def quantum_weights(samples: Sequence[Weights], note: str = "") -> Figure:
         tidy(panel, shorten(sample.label))
         panel.title.set_fontsize(9)
         panel.set_xlabel(
-            f"median {100 * before:.0f} % to {100 * after:.0f} %, n = {len(sample.clean)}", fontsize=8.5
+            f"share of the quantum branch\nmedian {100 * before:.0f} % to {100 * after:.0f} %, n = {len(sample.clean)}",
+            fontsize=8.5,
         )
         if k % columns == 0:
             panel.set_ylabel("images", fontsize=9)

@@ -49,7 +49,7 @@ def gallery(title: str, examples: Examples, note: str = "") -> Figure:
         )
         middle.set_title(f"image {int(examples.index[column])}", fontsize=8, color=MUTED)
         _show(attacked, examples.adversarial[column])
-        fooled = after != label
+        fooled = bool(examples.fooled[column])
         attacked.set_title(
             f"says {after} ✗" if fooled else f"says {after} ✓",
             fontsize=9,

@@ -16,7 +16,7 @@ from qshield_qiskit.reporting.comparison import (
     main_epsilons,
     own_share,
 )
-from qshield_qiskit.reporting.robustness import WORST_CASE, Row
+from qshield_qiskit.reporting.robustness import WORST_CASE, Row, radius_title
 
 DASH = "—"
 """Stands where there is no figure."""
@@ -120,8 +120,8 @@ def robustness_table(model: Subject) -> str:
     notes = f'<ul class="notes">{marks}</ul>' if marks else ""
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Table of attacks"><table>\n<thead>\n'
-        f'<tr class="head"><th colspan="{len(_HEADINGS)}">{name}<br>Verdict: {verdict_badge(model)} '
-        f"{verdict_scope(model)}</th></tr>\n<tr>{columns}</tr>\n</thead>\n<tbody>\n{body}</tbody>\n</table></div>\n{notes}"
+        f'<tr class="head"><th colspan="{len(_HEADINGS)}"><div>{name}<br>Verdict: {verdict_badge(model)} '
+        f"{verdict_scope(model)}</div></th></tr>\n<tr>{columns}</tr>\n</thead>\n<tbody>\n{body}</tbody>\n</table></div>\n{notes}"
     )
 
 
@@ -131,10 +131,12 @@ def verdict_scope(model: Subject) -> str:
         if model.run.verdict is not None:
             return "<small>(the run's verdict is about the backend it was trained on)</small>"
         return f"<small>(make one with: <code>qshield verdict {text(model.run.folder.path)}</code>)</small>"
-    states = [check["passed"] for check in model.verdict["checks"]]
-    about = ", ".join(
-        f"{name} = {model.verdict[name]}" for name in ("epsilon", "n", "eot", "seed") if name in model.verdict
-    )
+    found = model.verdict
+    states = [check["passed"] for check in found["checks"]]
+    known = {"n": "n", "EOT": "eot", "seed": "seed"}
+    numbers = [f"{name} = {found[key]}" for name, key in known.items() if key in found]
+    ball = [f"L∞ ≤ {radius_title(float(found['epsilon']))}"] if found.get("epsilon") else []
+    about = ", ".join([*ball, *numbers])
     return (
         f"<small>({states.count(True)} checks passed, {states.count(False)} failed, {states.count(None)} not "
         f"applicable; {text(about)})</small>"
@@ -168,8 +170,8 @@ def checklist(verdict: Mapping[str, Any]) -> str:
         kind, words = _STATES[check["passed"]]
         rows.append(
             f'<tr><td class="words"><span class="verdict {kind}">{words}</span></td>'
-            f'<th scope="row" class="words">{text(check["name"])}</th>'
-            f'<td class="words">{"hard" if check["hard"] else "soft"}</td>'
+            f'<th scope="row" class="words">{text(str(check["name"]).replace("_", " "))}</th>'
+            f'<td class="words" data-name="kind">{"hard" if check["hard"] else "soft"}</td>'
             f'<td data-name="figure">{number(check["figure"])}</td>'
             f'<td data-name="threshold">{number(check["threshold"])}</td>'
             f'<td class="prose">{text(check["says"])}</td></tr>\n'

@@ -135,16 +135,14 @@ def norm_plates(models: Sequence[Subject]) -> list[Plate]:
 def weight_plates(models: Sequence[Subject]) -> list[Plate]:
     """The quantum branch's share of the fusion, clean and attacked."""
     epsilons = main_epsilons(models)
+    keys = {key for model in models for key in model.strongest if is_main(key, epsilons)}
     samples = []
-    for model in models:
-        for key, row in model.strongest.items():
-            kept = row.outcomes
-            if kept is None or kept.weight_clean is None or kept.weight_adversarial is None:
-                continue
-            chosen = attacked(row, kept) & np.isfinite(kept.weight_adversarial)
-            if is_main(key, epsilons) and key.attack != WORST_CASE and chosen.any():
-                label = _labelled(model, key)
-                samples.append(Weights(label, kept.weight_clean[chosen], kept.weight_adversarial[chosen]))
+    for key in sorted(keys, key=Key.place):
+        rows = [(model, model.strongest.get(key)) for model in models if key.attack != WORST_CASE]
+        for model, row in rows:
+            weights = None if row is None else _weights(row)
+            if weights is not None:
+                samples.append(Weights(_labelled(model, key), *weights))
     if not samples:
         return []
     caption = (
@@ -157,6 +155,15 @@ def weight_plates(models: Sequence[Subject]) -> list[Plate]:
         f"{s.label}: median {_median(s.clean)} clean, {_median(s.attacked)} attacked." for s in samples
     )
     return [Plate("quantum_weight", figures.quantum_weights(samples, small_print(models)), alt, caption)]
+
+
+def _weights(row: Row) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """The quantum branch's share on each attacked image, before and under attack; None without a fusion."""
+    kept = row.outcomes
+    if kept is None or kept.weight_clean is None or kept.weight_adversarial is None:
+        return None
+    chosen = attacked(row, kept) & np.isfinite(kept.weight_adversarial)
+    return (kept.weight_clean[chosen], kept.weight_adversarial[chosen]) if chosen.any() else None
 
 
 def gallery_plates(model: Subject) -> list[Plate]:
@@ -175,11 +182,11 @@ def _gallery(model: Subject, key: Key, row: Row) -> Plate:
     examples = row.examples
     assert examples is not None
     shown = min(len(examples.index), MOST_COLUMNS)
-    wrong = int((examples.adversarial_prediction != examples.label)[:shown].sum())
+    wrong = int(examples.fooled[:shown].sum())
     share = own_share(row)
     caption = (
-        f"The first {shown} of the images that were kept, not chosen by their looks: {wrong} of them fooled; of all, "
-        f"{share.count} of {share.n}. Orange is brighter, violet darker, white unchanged; all columns share one scale."
+        f"{shown} of the images that were kept as examples, fooled ones first: {wrong} of these were fooled; of all "
+        f"attacked, {share.count} of {share.n}. Orange is brighter, violet darker, white unchanged, all on one scale."
     )
     alt = f"Clean images, perturbations and attacked images of {key.title}. " + " ".join(
         f"A {label} that was read as {before} is read as {after}."

@@ -17,7 +17,7 @@ from qshield_qiskit.files import write_atomically
 from qshield_qiskit.reporting import page, plates
 from qshield_qiskit.reporting.comparison import Subject, compare, subjects
 from qshield_qiskit.reporting.plates import Plate
-from qshield_qiskit.reporting.robustness import WORST_CASE, RobustRun
+from qshield_qiskit.reporting.robustness import WORST_CASE, RobustRun, radius_title
 from qshield_qiskit.reporting.style import render
 
 REPORT = "report.html"
@@ -159,14 +159,14 @@ def _circuit_plate(circuit: Figure, model: Subject) -> Plate:
 
 def _making(run: RobustRun) -> str:
     quoted = shlex.quote(str(run.folder.path))
-    balls: dict[float | None, list[str]] = {}
+    balls: dict[tuple[str, float | None], dict[str, None]] = {}  # attacks in their order, each once
     for row in run.rows:
-        if row.key.attack != WORST_CASE and row.key.attack not in balls.setdefault(row.key.epsilon, []):
-            balls[row.key.epsilon].append(row.key.attack)
+        if row.key.attack != WORST_CASE:
+            balls.setdefault((row.key.norm, row.key.epsilon), {})[row.key.attack] = None
     attacks = [
-        f"qshield attack {quoted} attack={shlex.quote(','.join(names))}"
-        + ("" if epsilon is None else f" attack.epsilon={epsilon:g}")
-        for epsilon, names in balls.items()
+        f"qshield attack {quoted} attack={shlex.quote(','.join(names))} attack.norm={shlex.quote(norm)}"
+        + ("" if epsilon is None else f" attack.epsilon={radius_title(epsilon)}")
+        for (norm, epsilon), names in balls.items()
     ]
     commands = [
         f"qshield train {shlex.quote(str(run.folder.path / 'config.yaml'))}",

@@ -26,11 +26,19 @@ _ATTACKS = {
     "fgsm": "FGSM",
     "pgd": "PGD",
     "apgd": "APGD",
+    "apgd_dlr": "APGD-DLR",
+    "mim": "MIM",
+    "vmi_fgsm": "VMI-FGSM",
     "cw": "C&W",
-    "carlini_wagner": "C&W",
+    "cw_l2": "C&W",
+    "cw_linf": "C&W",
     "deepfool": "DeepFool",
+    "one_pixel": "One pixel",
     "square": "Square",
-    "jsma": "JSMA",
+    "square_l2": "Square",
+    "hopskipjump": "HopSkipJump",
+    "boundary": "Boundary",
+    "ensemble": "Ensemble",
     WORST_CASE: "Worst case",
 }
 _NORMS = {"linf": "L∞", "l2": "L2", "l1": "L1", "l0": "L0"}
@@ -59,7 +67,7 @@ class Key(NamedTuple):
         ('PGD, L∞ ≤ 0.1', 'C&W, minimum L2, transferred')
         """
         norm = norm_title(self.norm)
-        ball = f"minimum {norm}" if self.epsilon is None else f"{norm} ≤ {self.epsilon:g}"
+        ball = f"minimum {norm}" if self.epsilon is None else f"{norm} ≤ {radius_title(self.epsilon)}"
         goal = [] if self.target is None else [f"target {self.target}"]
         return ", ".join([attack_title(self.attack), ball, *goal, *(["transferred"] * self.transferred)])
 
@@ -72,7 +80,7 @@ class Outcomes:
         index: Position in the test set.
         correct: Whether the clean image was classified correctly.
         fooled: Whether the attack changed that.
-        norms: By the name of the norm, the size of each perturbation; nan where not attacked.
+        norms: By the name of the norm, the size of each perturbation; nan where not attacked; a worst case has none.
         weight_clean: Share of the quantum branch in the fusion; None without one.
         weight_adversarial: The same under attack, nan where not attacked.
     """
@@ -104,6 +112,11 @@ class Examples:
     adversarial: NDArray[np.float32]
     clean_prediction: NDArray[np.int64]
     adversarial_prediction: NDArray[np.int64]
+
+    @property
+    def fooled(self) -> NDArray[np.bool_]:
+        """Which were right before and are wrong now, (M,)."""
+        return (self.clean_prediction == self.label) & (self.adversarial_prediction != self.label)
 
 
 @dataclass(frozen=True)
@@ -145,7 +158,7 @@ class Row:
             arrays["index"],
             arrays["correct"].astype(bool),
             arrays["fooled"].astype(bool),
-            {norm: arrays[norm] for norm in ("l0", "l2", "linf")},
+            {norm: arrays[norm] for norm in ("l0", "l2", "linf") if norm in arrays},
             arrays.get("weight_clean"),
             arrays.get("weight_adversarial"),
         )
@@ -163,11 +176,7 @@ class Row:
         path = self.folder / kind / Path(str(named)).name
         if named is None or not path.is_file():
             return None
-        needed = (
-            {"index", "correct", "fooled", "l0", "l2", "linf"}
-            if kind == "outcomes"
-            else set(Examples.__dataclass_fields__)
-        )
+        needed = {"index", "correct", "fooled"} if kind == "outcomes" else set(Examples.__dataclass_fields__)
         try:
             with np.load(path, allow_pickle=False) as content:
                 arrays = dict(content)
@@ -251,6 +260,17 @@ def read_run(folder: RunFolder, description: str = "") -> RobustRun:
 def attack_title(attack: str) -> str:
     """Write an attack's name as papers do."""
     return _ATTACKS.get(attack, attack.replace("_", " "))
+
+
+def radius_title(epsilon: float) -> str:
+    """Write a radius as it was typed: in steps of eight-bit pixels where that is shorter.
+
+    >>> radius_title(8 / 255), radius_title(0.1), radius_title(1.0)
+    ('8/255', '0.1', '1')
+    """
+    steps = round(255 * epsilon)
+    is_step = abs(255 * epsilon - steps) < 1e-6 and 0 < steps < 255
+    return f"{steps}/255" if is_step and len(f"{epsilon:g}") > 5 else f"{epsilon:g}"
 
 
 def norm_title(norm: str) -> str:
