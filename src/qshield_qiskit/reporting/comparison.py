@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qshield_qiskit.intervals import wilson_interval
-from qshield_qiskit.reporting.robustness import Key, Outcomes, RobustRun, Row
+from qshield_qiskit.reporting.robustness import WORST_CASE, Key, Outcomes, RobustRun, Row
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,8 @@ def main_epsilons(models: Sequence[Subject]) -> dict[str, float]:
     In the sup norm it is the verdict's where an attack used it, else the one of most attacks, the largest of several.
     """
     chosen = {}
-    keys = [key for model in models for key in model.strongest if key.epsilon is not None]
+    bounded = [key for model in models for key in model.strongest if key.epsilon is not None]
+    keys = [key for key in bounded if key.attack != WORST_CASE] or bounded
     judged = {float(m.verdict["epsilon"]) for m in models if m.verdict and m.verdict.get("epsilon")}
     for norm in dict.fromkeys(key.norm for key in keys):
         counts = Counter(key.epsilon or 0.0 for key in keys if key.norm == norm)

@@ -220,30 +220,29 @@ def _distribution(panel: Axes, sample: Norms, end: float, position: int) -> None
         panel.vlines(middle, 0, height, color=style["color"], linewidth=1, linestyle=":")
 
 
-def quantum_weights(samples: Sequence[Weights], note: str = "") -> Figure:
+def quantum_weights(samples: Sequence[Weights], note: str = "", columns: int = 3) -> Figure:
     """Draw the share that the fusion gives the quantum branch, on clean images and on the same under attack.
 
     Args:
         samples: A panel each.
         note: Small print.
+        columns: Panels side by side, at most.
     """
-    columns = min(len(samples), 3)
+    columns = min(len(samples), columns)
     rows = -(-len(samples) // columns)
     figure, panels = new_figure(0.75 + 2.25 * rows, rows, columns, note)
     for panel in panels[len(samples) :]:
         panel.set_axis_off()
     for k, (panel, sample) in enumerate(zip(panels, samples, strict=False)):
         edges = np.linspace(0, 1, 26).tolist()
-        panel.hist(
-            sample.clean, edges, color=PALETTE[5], alpha=0.5, histtype="stepfilled", label="clean images"
-        )
+        panel.hist(sample.clean, edges, color=PALETTE[5], alpha=0.5, histtype="stepfilled", label="clean")
         panel.hist(
             sample.attacked,
             edges,
             color=PALETTE[1],
             linewidth=1.6,
             histtype="step",
-            label="the same, attacked",
+            label="attacked",
         )
         before, after = float(np.median(sample.clean)), float(np.median(sample.attacked))
         panel.axvline(before, color=PALETTE[0], linewidth=1.2, label="median clean")

@@ -151,10 +151,13 @@ def weight_plates(models: Sequence[Subject]) -> list[Plate]:
     if len(samples) > MOST_WEIGHTS:
         caption += f" The first {MOST_WEIGHTS} of {len(samples)} are shown."
         samples = samples[:MOST_WEIGHTS]
+    columns = 2 if len(models) in {2, 4} else 3  # a row holds whole comparisons
     alt = "Histograms of the quantum branch's share. " + " ".join(
         f"{s.label}: median {_median(s.clean)} clean, {_median(s.attacked)} attacked." for s in samples
     )
-    return [Plate("quantum_weight", figures.quantum_weights(samples, small_print(models)), alt, caption)]
+    return [
+        Plate("quantum_weight", figures.quantum_weights(samples, small_print(models), columns), alt, caption)
+    ]
 
 
 def _weights(row: Row) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:

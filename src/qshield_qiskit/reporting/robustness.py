@@ -116,7 +116,8 @@ class Examples:
     @property
     def fooled(self) -> NDArray[np.bool_]:
         """Which were right before and are wrong now, (M,)."""
-        return (self.clean_prediction == self.label) & (self.adversarial_prediction != self.label)
+        right_before = np.equal(self.clean_prediction, self.label)
+        return np.asarray(right_before & np.not_equal(self.adversarial_prediction, self.label))
 
 
 @dataclass(frozen=True)

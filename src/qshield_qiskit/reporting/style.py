@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
@@ -96,9 +97,12 @@ def render(figure: Figure, name: str) -> tuple[bytes, bytes]:
         name: Seeds the identifiers within the SVG.
     """
     pixels, vectors = io.BytesIO(), io.BytesIO()
+    tight: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.08}
+    if figure.get_layout_engine() is not None:  # it fits already; laying it out once is enough
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        tight = {}
     with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
-        figure.savefig(pixels, format="png", dpi=200, bbox_inches="tight", pad_inches=0.08)
-        figure.savefig(
-            vectors, format="svg", dpi=200, bbox_inches="tight", pad_inches=0.08, metadata={"Date": None}
-        )
+        figure.savefig(pixels, format="png", dpi=200, **tight)
+        figure.savefig(vectors, format="svg", dpi=200, metadata={"Date": None}, **tight)
     return pixels.getvalue(), vectors.getvalue()
