@@ -38,6 +38,10 @@ train: $(READY) ## Train a hybrid classifier (by default digits, full entangleme
 evaluate: $(READY) ## Evaluate a trained run, on another backend if BACKEND is given
 	@$(BIN)/qshield evaluate $(RUN) $(ON) $(SET)
 
+.PHONY: report
+report: $(READY) ## Write what attacks on the last run (or RUN) found as one HTML page with figures
+	@$(BIN)/qshield report $(RUN)
+
 .PHONY: list
 list: $(READY) ## List circuits, backends, experiments and datasets
 	@$(BIN)/qshield list

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -31,7 +33,11 @@ def gallery(title: str, examples: Examples, note: str = "") -> Figure:
     scale = max(float(np.abs(image).max()) for image in added) or 1.0
     height, width = added[0].shape
     cell = 6.3 / MOST_COLUMNS
-    tall = 3 * cell * min(max(height / width, 0.3), 1.6)
+    ratio = height / width
+    aspect: Literal["equal", "auto"] = (
+        "equal" if 0.5 <= ratio <= 2 else "auto"
+    )  # a row of features is a strip
+    tall = 3 * cell * min(max(ratio, 0.3), 2)
     figure, axes = new_figure(tall + 1.15, 3, MOST_COLUMNS, note)
     figure.suptitle(plain(title), x=0.012, ha="left", fontsize=10.5, fontweight="bold", color=INK)
     for panel in axes:
@@ -40,15 +46,15 @@ def gallery(title: str, examples: Examples, note: str = "") -> Figure:
         clean, middle, attacked = (axes[row * MOST_COLUMNS + column] for row in range(3))
         label, before = int(examples.label[column]), int(examples.clean_prediction[column])
         after = int(examples.adversarial_prediction[column])
-        _show(clean, examples.clean[column])
+        _show(clean, examples.clean[column], aspect)
         clean.set_title(
             f"says {before}" + ("" if before == label else f", is {label}"), fontsize=9, color=INK
         )
         map_ = middle.imshow(
-            added[column], cmap="PuOr_r", vmin=-scale, vmax=scale, interpolation="nearest", aspect="auto"
+            added[column], cmap="PuOr_r", vmin=-scale, vmax=scale, interpolation="nearest", aspect=aspect
         )
         middle.set_title(f"image {int(examples.index[column])}", fontsize=8, color=MUTED)
-        _show(attacked, examples.adversarial[column])
+        _show(attacked, examples.adversarial[column], aspect)
         fooled = bool(examples.fooled[column])
         attacked.set_title(
             f"says {after} ✗" if fooled else f"says {after} ✓",
@@ -81,9 +87,9 @@ def _most_changed(added: NDArray[np.float32]) -> NDArray[np.float32]:
     return chosen
 
 
-def _show(axes: Axes, image: NDArray[np.float32]) -> None:
+def _show(axes: Axes, image: NDArray[np.float32], aspect: Literal["equal", "auto"]) -> None:
     pixels = np.clip(image, 0, 1)
     if len(pixels) == 3:
-        axes.imshow(pixels.transpose(1, 2, 0), interpolation="nearest", aspect="auto")
+        axes.imshow(pixels.transpose(1, 2, 0), interpolation="nearest", aspect=aspect)
     else:  # of other numbers of channels there is no colour; their mean shows the shape
-        axes.imshow(pixels.mean(0), cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+        axes.imshow(pixels.mean(0), cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect=aspect)

@@ -26,7 +26,7 @@ WORST_COLOUR = "#000000"
 """Of the worst case, in every chart."""
 
 LINES = ("-", "--", ":", "-.")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LONGEST_LABEL = 46
 
 
