@@ -120,6 +120,19 @@ def test_curves_share_their_images_and_begin_at_clean_accuracy(tmp_path):
     assert curve.shares == (Share(2, 3), Share(1, 3), Share(0, 3))
 
 
+def test_a_worst_case_of_other_attacks_is_no_point_of_the_same_curve(tmp_path):
+    rows = [("worst_case", "linf", epsilon, [(0, 1, 0), (1, 1, 1)]) for epsilon in (0.1, 0.2, 0.3, 0.4)]
+    run_of(tmp_path / "a", rows)
+    items = json.loads((tmp_path / "a" / "robustness.json").read_text())
+    members = [["pgd", "fgsm"], ["fgsm", "pgd", "pgd"], ["pgd"], ["apgd", "fgsm", "pgd"]]
+    items = [
+        item | {"parameters": {"attacks": attacks}} for item, attacks in zip(items, members, strict=True)
+    ]
+    (tmp_path / "a" / "robustness.json").write_text(json.dumps(items))
+    (curve,) = curves(subjects([read_run(RunFolder(tmp_path / "a"))]))
+    assert curve.epsilons == (0.0, 0.1, 0.2)
+
+
 def test_the_main_radius_is_the_verdicts(tmp_path):
     attacks = [("pgd", "linf", e, 0.5) for e in (0.05, 0.1, 0.3)] + [("fgsm", "linf", 0.3, 0.5)]
     judged = read_run(RunFolder(write_run(tmp_path / "a", attacks)))

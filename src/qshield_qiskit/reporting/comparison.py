@@ -182,25 +182,31 @@ def curves(models: Sequence[Subject]) -> list[Curve]:
     """Gather robust accuracy over epsilon, wherever an attack was run in at least two balls.
 
     All curves of a norm are on the images that they share, so that they can be compared point by point; each begins
-    at epsilon 0 with the clean accuracy on those images.
+    at epsilon 0 with the clean accuracy on those images. A worst case is drawn where it is of the same attacks at each
+    epsilon, since one of fewer attacks is a weaker one.
     """
-    families: dict[tuple[int, Key], list[Row]] = {}
+    families: dict[tuple[int, Key, frozenset[str]], list[Row]] = {}
     for subject, model in enumerate(models):
         for key, row in model.strongest.items():
-            if key.epsilon is not None and row.outcomes is not None:
-                families.setdefault((subject, key._replace(epsilon=None)), []).append(row)
+            if key.epsilon is not None and row.outcomes is not None and not _is_of_one_attack(row):
+                families.setdefault((subject, key._replace(epsilon=None), row.members), []).append(row)
     families = {
         name: sorted(rows, key=lambda row: row.key.epsilon or 0)
         for name, rows in families.items()
         if len(rows) > 1
     }
     result = []
-    for norm in dict.fromkeys(key.norm for _, key in families):
+    for norm in dict.fromkeys(key.norm for _, key, _ in families):
         mine = {name: rows for name, rows in families.items() if name[1].norm == norm}
         images = _intersection(row.outcomes.index for rows in mine.values() for row in rows if row.outcomes)
         if len(images):
-            result += [_curve(subject, key, rows, images) for (subject, key), rows in mine.items()]
+            result += [_curve(subject, key, rows, images) for (subject, key, _), rows in mine.items()]
     return result
+
+
+def _is_of_one_attack(row: Row) -> bool:
+    """Tell whether a worst case says nothing that its only attack does not."""
+    return row.key.attack == WORST_CASE and len(row.members) == 1
 
 
 def _curve(subject: int, key: Key, rows: Sequence[Row], images: NDArray[np.int64]) -> Curve:

@@ -154,6 +154,7 @@ def epsilon_curves(names: Sequence[str], curves: Sequence[Curve], note: str = ""
                 linestyle=LINES[curve.subject % len(LINES)],
                 marker=MARKERS[(kind + 3 * curve.subject) % len(MARKERS)],
                 markersize=4.5,
+                clip_on=False,
                 linewidth=1.6,
                 zorder=2.5 if strong else 2,
                 label=_curve_label(curve, names),

@@ -38,7 +38,7 @@ def gallery(title: str, examples: Examples, note: str = "") -> Figure:
         "equal" if 0.5 <= ratio <= 2 else "auto"
     )  # a row of features is a strip
     tall = 3 * cell * min(max(ratio, 0.3), 2)
-    figure, axes = new_figure(tall + 1.15, 3, MOST_COLUMNS, note)
+    figure, axes = new_figure(tall + 1.6, 3, MOST_COLUMNS, note)
     figure.suptitle(plain(title), x=0.012, ha="left", fontsize=10.5, fontweight="bold", color=INK)
     for panel in axes:
         panel.set_axis_off()

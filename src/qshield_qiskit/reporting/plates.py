@@ -24,7 +24,7 @@ from qshield_qiskit.reporting.comparison import (
 )
 from qshield_qiskit.reporting.figures import Norms, Weights
 from qshield_qiskit.reporting.gallery import MOST_COLUMNS, gallery
-from qshield_qiskit.reporting.robustness import WORST_CASE, Key, Row, attack_title, norm_title
+from qshield_qiskit.reporting.robustness import WORST_CASE, Key, Row, attack_title, norm_title, radius_title
 
 MOST_GALLERIES = 4
 MOST_WEIGHTS = 6
@@ -135,7 +135,7 @@ def norm_plates(models: Sequence[Subject]) -> list[Plate]:
 def weight_plates(models: Sequence[Subject]) -> list[Plate]:
     """The quantum branch's share of the fusion, clean and attacked."""
     epsilons = main_epsilons(models)
-    keys = {key for model in models for key in model.strongest if is_main(key, epsilons)}
+    keys = dict.fromkeys(key for model in models for key in model.strongest if is_main(key, epsilons))
     samples = []
     for key in sorted(keys, key=Key.place):
         rows = [(model, model.strongest.get(key)) for model in models if key.attack != WORST_CASE]
@@ -200,7 +200,8 @@ def _gallery(model: Subject, key: Key, row: Row) -> Plate:
             strict=True,
         )
     )
-    name = re.sub(r"[^a-z0-9]+", "-", f"gallery {key.attack} {key.norm} {key.epsilon or 'minimum'}".lower())
+    ball = "minimum" if key.epsilon is None else radius_title(key.epsilon)
+    name = re.sub(r"[^a-z0-9]+", "-", f"gallery {key.attack} {key.norm} {ball}".lower())
     note = small_print([model])
     return Plate(name.strip("-"), gallery(key.title, examples, note), alt, caption, photograph=True)
 

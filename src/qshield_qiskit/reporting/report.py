@@ -17,7 +17,7 @@ from qshield_qiskit.files import write_atomically
 from qshield_qiskit.reporting import page, plates
 from qshield_qiskit.reporting.comparison import Subject, compare, subjects
 from qshield_qiskit.reporting.plates import Plate
-from qshield_qiskit.reporting.robustness import WORST_CASE, RobustRun, radius_title
+from qshield_qiskit.reporting.robustness import WORST_CASE, RobustRun, Row, radius_title
 from qshield_qiskit.reporting.style import render
 
 REPORT = "report.html"
@@ -159,14 +159,13 @@ def _circuit_plate(circuit: Figure, model: Subject) -> Plate:
 
 def _making(run: RobustRun) -> str:
     quoted = shlex.quote(str(run.folder.path))
-    balls: dict[tuple[str, float | None], dict[str, None]] = {}  # attacks in their order, each once
+    together: dict[tuple[str, ...], dict[str, None]] = {}  # attacks of the same settings, each once
     for row in run.rows:
         if row.key.attack != WORST_CASE:
-            balls.setdefault((row.key.norm, row.key.epsilon), {})[row.key.attack] = None
+            together.setdefault(_overrides(row, run.own_backend), {})[row.key.attack] = None
     attacks = [
-        f"qshield attack {quoted} attack={shlex.quote(','.join(names))} attack.norm={shlex.quote(norm)}"
-        + ("" if epsilon is None else f" attack.epsilon={radius_title(epsilon)}")
-        for (norm, epsilon), names in balls.items()
+        shlex.join(["qshield", "attack", str(run.folder.path), f"attack={','.join(names)}", *overrides])
+        for overrides, names in together.items()
     ]
     commands = [
         f"qshield train {shlex.quote(str(run.folder.path / 'config.yaml'))}",
@@ -192,6 +191,21 @@ def _making(run: RobustRun) -> str:
             f"<pre><code>{page.text(run.config)}</code></pre></details>",
         ]
     )
+
+
+def _overrides(row: Row, own_backend: str | None) -> tuple[str, ...]:
+    """What to type behind an attack's name to have it as it was run."""
+    figures, key = row.figures, row.key
+    given = {
+        "attack.norm": key.norm,
+        "attack.epsilon": None if key.epsilon is None else radius_title(key.epsilon),
+        "attack.target": key.target,
+        "attack.images": figures["n"],
+        "attack.eot": figures["eot"] if figures.get("eot", 1) != 1 else None,
+        "backend": row.backend if row.backend != own_backend else None,
+    }
+    overrides = [f"{name}={value}" for name, value in given.items() if value is not None]
+    return (*overrides, *(["--from", str(figures["source"])] if figures.get("source") else []))
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

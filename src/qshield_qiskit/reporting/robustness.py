@@ -149,6 +149,13 @@ class Row:
         """What the attacked model ran on."""
         return str(self.figures.get("backend"))
 
+    @property
+    def members(self) -> frozenset[str]:
+        """The attacks that a worst case is of; nothing for an attack."""
+        if self.key.attack != WORST_CASE:
+            return frozenset()
+        return frozenset(map(str, (self.figures.get("parameters") or {}).get("attacks", [])))
+
     @cached_property
     def outcomes(self) -> Outcomes | None:
         """The outcome of each image; None if they were not kept."""
