@@ -209,4 +209,7 @@ def _overrides(row: Row, own_backend: str | None) -> tuple[str, ...]:
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items()) or "defaults"
+    words = {name: ", ".join(map(str, v)) if isinstance(v, list) else v for name, v in values.items()}
+    return (
+        "; ".join(f"{name} {value}" for name, value in words.items() if value not in (None, "")) or "defaults"
+    )
