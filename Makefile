@@ -46,6 +46,10 @@ attack: $(READY) ## Attack a trained run at full strength (ATTACK=pgd,apgd, ATTA
 verdict: $(READY) ## Judge whether a run's robustness figures may be believed
 	@$(BIN)/qshield verdict $(RUN) $(ON) $(SET)
 
+.PHONY: report
+report: $(READY) ## Write what attacks on the last run (or RUN) found as one HTML page with figures
+	@$(BIN)/qshield report $(RUN)
+
 .PHONY: list
 list: $(READY) ## List circuits, backends, experiments and datasets
 	@$(BIN)/qshield list

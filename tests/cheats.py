@@ -28,7 +28,7 @@ class Detached(nn.Module):
 
 
 class FreshProjection(nn.Module):
-    """Logits through a random orthogonal matrix that is drawn anew at every forward pass, and back again but for noise."""
+    """Logits plus a random mix of them that is drawn anew at every forward pass."""
 
     def __init__(self, model: nn.Module, strength: float = 1.0) -> None:
         super().__init__()

@@ -17,13 +17,13 @@ from qshield_qiskit import catalog, runs
 from qshield_qiskit.config import Settings
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
+from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.robustness.attacking import attack
 from qshield_qiskit.robustness.attacks import ATTACKS, choose
 from qshield_qiskit.robustness.outcome import Outcome
 from qshield_qiskit.robustness.verdict import verdict
 from qshield_qiskit.runs import Run
-from qshield_qiskit.training.figures import wilson_interval
 
 ROBUSTNESS = "robustness.json"
 VERDICT = "verdict.json"

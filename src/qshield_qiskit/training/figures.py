@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from torchmetrics.functional.classification import (
     multiclass_recall,
 )
 
+from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.models.hybrid import HybridClassifier
 
 AVERAGES: tuple[Literal["macro"], Literal["micro"], Literal["weighted"]] = ("macro", "micro", "weighted")
@@ -69,22 +69,6 @@ def classification_figures(predicted: Tensor, labels: Tensor, num_classes: int) 
             for name, score in scores.items()
         },
     }
-
-
-def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """Give the Wilson score interval of a share, by default at 95 %.
-
-    References:
-        Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 209 (1927).
-
-    >>> [round(bound, 3) for bound in wilson_interval(9, 10)]
-    [0.596, 0.982]
-    """
-    share = successes / n
-    centre = share + z * z / (2 * n)
-    margin = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
 
 
 def quantum_share(model: HybridClassifier, images: Tensor, labels: Tensor) -> float:

@@ -7,11 +7,11 @@ import statistics
 import torch
 from torch.nn.functional import cross_entropy
 
+from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.robustness.attacked_model import AttackedModel
 from qshield_qiskit.robustness.outcome import Outcome
 from qshield_qiskit.robustness.verdict.check import Check
 from qshield_qiskit.robustness.verdict.evidence import Evidence
-from qshield_qiskit.training.figures import wilson_interval
 
 POINT = 0.01
 BROKEN = 0.99
