@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from qshield_qiskit import catalog, runs
 from qshield_qiskit.config import Settings
 from qshield_qiskit.errors import InputError
-from qshield_qiskit.files import write_atomically
-from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.models.hybrid import HybridClassifier
+from qshield_qiskit.reporting.recording import image_set, put_row, put_worst_cases, shares, write_arrays
+from qshield_qiskit.reporting.robustness import VERDICT
 from qshield_qiskit.robustness.attacking import attack
-from qshield_qiskit.robustness.attacks import ATTACKS, choose
+from qshield_qiskit.robustness.attacks import choose
 from qshield_qiskit.robustness.outcome import Outcome
 from qshield_qiskit.robustness.verdict import verdict
 from qshield_qiskit.runs import Run
 
-ROBUSTNESS = "robustness.json"
-VERDICT = "verdict.json"
-WORST_CASE = "worst_case"
 MOST_IMAGES = 1000
 """Images that are attacked unless the user asks for another number."""
 EXAMPLES = 8
@@ -126,7 +121,7 @@ def attack_run(
                 progress=None if announce is None else announce(name, epsilon),
             )
             rows.append(_keep(run, outcome, target, source))
-    return rows + _worst_cases(run, rows)
+    return rows + put_worst_cases(run.folder, rows)
 
 
 def judge_run(run: Run, dotted: Sequence[str] = (), *, quick: bool = False, progress: Any = None) -> Row:
@@ -173,22 +168,6 @@ def standing_verdict(run: Run, dotted: Sequence[str] = (), *, progress: Any = No
     return judge_run(run, dotted, quick=True, progress=progress)
 
 
-def read_rows(run: Run) -> list[Row]:
-    """Read robustness.json.
-
-    Raises:
-        InputError: There is none yet, or it is damaged.
-    """
-    rows: list[Row] = run.folder.read_json(ROBUSTNESS, f"qshield attack {run.folder.path}")
-    return rows
-
-
-def read_outcome(run: Run, row: Row) -> dict[str, NDArray[Any]]:
-    """Read what an attack did to each image: the arrays of outcomes/<key>.npz by name."""
-    with np.load(run.folder.path / row["outcomes"], allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
-
-
 def _source_model(source: Run, target: Subject) -> HybridClassifier:
     model = source.model
     if model.input_shape != target.model.input_shape or model.num_classes != target.model.num_classes:
@@ -229,12 +208,12 @@ def _keep(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Ro
     radius = "" if outcome.epsilon is None else f"-{outcome.epsilon:.4g}"
     key = f"{outcome.attack}-{outcome.norm}{radius}-{digest}"
     count, attacked, fooled = len(outcome.labels), outcome.attacked, int(outcome.fooled.sum())
-    _write_arrays(run, f"outcomes/{key}.npz", _outcome_arrays(outcome, target))
-    _write_arrays(run, f"adversarial/{key}.npz", _examples(outcome, target))
+    write_arrays(run.folder, f"outcomes/{key}.npz", _outcome_arrays(outcome, target))
+    write_arrays(run.folder, f"adversarial/{key}.npz", _examples(outcome, target))
     row = {
         **identity,
-        **_shares(attacked, fooled, count),
-        "image_set": _image_set(range(count)),
+        **shares(attacked, fooled, count),
+        "image_set": image_set(range(count)),
         **{f"median_{norm}": outcome.median(norm) for norm in ("l0", "l2", "linf")},
         "queries": outcome.queries,
         "gradients": outcome.gradients,
@@ -243,23 +222,8 @@ def _keep(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Ro
         "weak": outcome.weak,
         "outcomes": f"outcomes/{key}.npz",
     }
-    _put(run, row)
+    put_row(run.folder, row)
     return row
-
-
-def _shares(attacked: int, fooled: int, count: int) -> Row:
-    asr = fooled / attacked if attacked else 0.0
-    low, high = wilson_interval(fooled, attacked) if attacked else (0.0, 1.0)
-    return {
-        "n": count,
-        "attacked": attacked,
-        "fooled": fooled,
-        "asr": asr,
-        "asr_own": asr,
-        "asr_low": low,
-        "asr_high": high,
-        "robust_accuracy": (attacked - fooled) / count,
-    }
 
 
 def _outcome_arrays(outcome: Outcome, target: Subject) -> dict[str, NDArray[Any]]:
@@ -308,68 +272,3 @@ def _examples(outcome: Outcome, target: Subject) -> dict[str, NDArray[Any]]:
         "adversarial_prediction": outcome.adversarial[chosen],
     }
     return {name: array.cpu().numpy() for name, array in arrays.items()}
-
-
-def _worst_cases(run: Run, new: list[Row]) -> list[Row]:
-    """For each epsilon just attacked, count the images that any bounded attack of it has fooled so far."""
-    worst: list[Row] = []
-    asked = {_ball(row): row for row in new if row["epsilon"] is not None}
-    for ball, first in asked.items():
-        members = [
-            row
-            for row in read_rows(run)
-            if row["attack"] != WORST_CASE and _ball(row) == ball and row["image_set"] == first["image_set"]
-        ]
-        outcomes = [read_outcome(run, row) for row in members]
-        correct = np.logical_and.reduce([outcome["correct"] for outcome in outcomes])
-        fooled = np.logical_or.reduce([outcome["fooled"] for outcome in outcomes]) & correct
-        row = {
-            **{key: first[key] for key in ("norm", "epsilon", "backend", "seed", "eot", "target", "source")},
-            "attack": WORST_CASE,
-            "parameters": {"attacks": [row["attack"] for row in members]},
-            **_shares(int(correct.sum()), int(fooled.sum()), len(correct)),
-            "image_set": first["image_set"],
-            **{f"median_{norm}": None for norm in ("l0", "l2", "linf")},
-            **{key: sum(row[key] for row in members) for key in ("queries", "gradients", "seconds")},
-            "seconds_per_image": sum(row["seconds_per_image"] for row in members),
-            "weak": None,
-            "outcomes": f"outcomes/{WORST_CASE}-{first['norm']}-{first['epsilon']:.4g}-{_digest(ball)}.npz",
-        }
-        arrays = {**outcomes[0], "correct": correct, "fooled": fooled}
-        kept = ("index", "label", "clean", "correct", "fooled")
-        _write_arrays(run, row["outcomes"], {name: arrays[name] for name in kept})
-        _put(run, row)
-        worst.append(row)
-    return worst
-
-
-def _ball(row: Row) -> tuple[Any, ...]:
-    """Tell what the members of a worst case have in common."""
-    return tuple(row[key] for key in ("norm", "epsilon", "backend", "seed", "eot", "target", "source"))
-
-
-def _put(run: Run, row: Row) -> None:
-    """Add a row to robustness.json, or replace the one of the same key; a worst case replaces its former self."""
-    keys = ["attack", "norm", "epsilon", "backend", "seed", "eot", "target", "source"]
-    if row["attack"] != WORST_CASE:
-        keys.append("parameters")
-    rows = read_rows(run) if (run.folder.path / ROBUSTNESS).is_file() else []
-    kept = [old for old in rows if any(old.get(key) != row[key] for key in keys)]
-    run.folder.write_json(ROBUSTNESS, [*kept, row])
-
-
-def _write_arrays(run: Run, name: str, arrays: dict[str, NDArray[Any]]) -> None:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomically(run.folder.path / name, buffer.getvalue())
-
-
-def _image_set(indices: Sequence[int]) -> str:
-    return _digest(tuple(indices))
-
-
-def _digest(content: tuple[Any, ...]) -> str:
-    return hashlib.sha256(repr(content).encode()).hexdigest()[:8]
-
-
-assert WORST_CASE not in ATTACKS

@@ -1,0 +1,131 @@
+"""Recording what attacks did: rows of robustness.json, one file of arrays an outcome, and the worst case of all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qshield_qiskit.files import write_atomically
+from qshield_qiskit.intervals import wilson_interval
+from qshield_qiskit.reporting.folder import RunFolder
+from qshield_qiskit.reporting.robustness import ROBUSTNESS, WORST_CASE
+
+Row = dict[str, Any]
+
+BALL = ("norm", "epsilon", "backend", "seed", "eot", "target", "source")
+"""What the members of a worst case have in common."""
+
+
+def read_rows(folder: RunFolder) -> list[Row]:
+    """Read robustness.json.
+
+    Raises:
+        InputError: There is none yet, or it is damaged.
+    """
+    rows: list[Row] = folder.read_json(ROBUSTNESS, f"qshield attack {folder.path}")
+    return rows
+
+
+def read_outcome(folder: RunFolder, row: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Read what an attack did to each image: the arrays of outcomes/<key>.npz by name."""
+    with np.load(folder.path / row["outcomes"], allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def write_arrays(folder: RunFolder, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write an .npz file, whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(folder.path / name, buffer.getvalue())
+
+
+def put_row(folder: RunFolder, row: Row) -> None:
+    """Add a row to robustness.json, or replace the one of the same key; a worst case replaces its former self."""
+    keys = ["attack", *BALL]
+    if row["attack"] != WORST_CASE:
+        keys.append("parameters")
+    rows = read_rows(folder) if (folder.path / ROBUSTNESS).is_file() else []
+    kept = [old for old in rows if any(old.get(key) != row[key] for key in keys)]
+    folder.write_json(ROBUSTNESS, [*kept, row])
+
+
+def shares(attacked: int, fooled: int, count: int) -> Row:
+    """Give ASR with its Wilson interval, and the accuracy that is left.
+
+    Args:
+        attacked: Images that the model classified correctly.
+        fooled: Those of them that the attack turned.
+        count: All images.
+    """
+    asr = fooled / attacked if attacked else 0.0
+    low, high = wilson_interval(fooled, attacked)
+    return {
+        "n": count,
+        "attacked": attacked,
+        "fooled": fooled,
+        "asr": asr,
+        "asr_own": asr,
+        "asr_low": low,
+        "asr_high": high,
+        "robust_accuracy": (attacked - fooled) / count,
+    }
+
+
+def image_set(indices: Sequence[int]) -> str:
+    """Name a set of images, so that two rows can be seen to be about the same one."""
+    return digest(tuple(indices))
+
+
+def put_worst_cases(folder: RunFolder, new: Sequence[Row]) -> list[Row]:
+    """For each epsilon just attacked, count the images that any bounded attack of it has fooled so far.
+
+    Args:
+        folder: The run's folder; receives the rows and their outcomes.
+        new: The rows just added.
+
+    Returns:
+        The new rows of the worst cases.
+    """
+    asked = {tuple(row[key] for key in BALL): row for row in new if row["epsilon"] is not None}
+    return [_put_worst_case(folder, ball, first) for ball, first in asked.items()]
+
+
+def _put_worst_case(folder: RunFolder, ball: tuple[Any, ...], first: Row) -> Row:
+    members = [
+        row
+        for row in read_rows(folder)
+        if row["attack"] != WORST_CASE
+        and tuple(row[key] for key in BALL) == ball
+        and row["image_set"] == first["image_set"]
+    ]
+    outcomes = [read_outcome(folder, row) for row in members]
+    correct = np.logical_and.reduce([outcome["correct"] for outcome in outcomes])
+    fooled = np.logical_or.reduce([outcome["fooled"] for outcome in outcomes]) & correct
+    row = {
+        "attack": WORST_CASE,
+        **{key: first[key] for key in BALL},
+        "parameters": {"attacks": [row["attack"] for row in members]},
+        **shares(int(correct.sum()), int(fooled.sum()), len(correct)),
+        "image_set": first["image_set"],
+        **{f"median_{norm}": None for norm in ("l0", "l2", "linf")},
+        **{
+            key: sum(row[key] for row in members)
+            for key in ("queries", "gradients", "seconds", "seconds_per_image")
+        },
+        "weak": None,
+        "outcomes": f"outcomes/{WORST_CASE}-{first['norm']}-{first['epsilon']:.4g}-{digest(ball)}.npz",
+    }
+    kept = {name: outcomes[0][name] for name in ("index", "label", "clean")}
+    write_arrays(folder, row["outcomes"], {**kept, "correct": correct, "fooled": fooled})
+    put_row(folder, row)
+    return row
+
+
+def digest(content: tuple[Any, ...]) -> str:
+    """Give eight characters that stand for plain values."""
+    return hashlib.sha256(repr(content).encode()).hexdigest()[:8]
