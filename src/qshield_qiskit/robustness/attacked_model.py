@@ -27,6 +27,7 @@ class AttackedModel(nn.Module):
     Attributes:
         queries: Images that went through the classifier so far, every draw counted.
         gradients: Images for which a gradient was taken so far, every draw counted.
+        follows: Whether gradients, where they were asked for, reached the images. Where none do, they are zero.
 
     References:
         Athalye et al., "Obfuscated gradients give a false sense of security", arXiv 1802.00420 (2018).
@@ -41,6 +42,7 @@ class AttackedModel(nn.Module):
         self.eot = eot
         self.queries = 0
         self.gradients = 0
+        self.follows = True
         reference = next(iter([*model.parameters(), *model.buffers()]), torch.zeros(0))
         self.device = reference.device
         self.dtype = reference.dtype if reference.is_floating_point() else torch.float32
@@ -51,6 +53,9 @@ class AttackedModel(nn.Module):
         draws = [self._draw(images) for _ in range(self.eot)]
         logits = draws[0] if self.eot == 1 else expected_prediction(draws)
         self.queries += len(images) * self.eot
+        if images.requires_grad and torch.is_grad_enabled() and not logits.requires_grad:
+            self.follows = False
+            logits = logits + 0 * images.sum().to(logits)
         if logits.requires_grad:
             logits.register_hook(self._count)  # type: ignore[no-untyped-call]
         return logits

@@ -23,6 +23,10 @@ TOLERANCE = 1e-6
 TARGETS = ("likely", "unlikely")
 """Targets by name: the likeliest and the least likely wrong class of each image."""
 
+NOTHING_TO_FOLLOW = (
+    "the model gives no gradient to follow; try square, hopskipjump, a stand-in or another source"
+)
+
 Progress = Callable[[int, int, int], None]
 """Called with images done, images in all, and images fooled so far."""
 
@@ -73,21 +77,32 @@ def attack(
         InputError: An argument does not fit the attack, or images lie outside [0, 1].
     """
     method = parameters if isinstance(parameters, Attack) else build(name, parameters or {})
+    images, labels = images.detach(), labels.detach()
     check_images(images, labels)
+    if batch_size < 1:
+        raise InputError(f"attack.batch_size={batch_size}: expected 1 image or more")
+    labels = labels.long()
     norm = _norm(name, method, norm)
     _check_epsilon(name, method, epsilon, norm)
     if target is not None and not method.can_target:
         raise InputError(f"attack {name} cannot aim at a class; leave attack.target out, or try pgd")
     start = time.perf_counter()
     models = [model, *(each for each in (source, differentiable) if each is not None)]
-    with undisturbed(nn.ModuleList(models)), seeded(derive(seed, "attack", name, str(epsilon))):
+    with (
+        undisturbed(nn.ModuleList(models)),
+        seeded(derive(seed, "attack", name, str(epsilon))),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
         judge = AttackedModel(model, eot=eot)
         logits = predict(judge, images, batch_size)
-        _check_logits(logits)
+        _check_logits(logits, len(images))
+        method.check_classes(name, logits.shape[1])
         clean = logits.argmax(1)
         classes, correct = _goals(logits, clean, labels, target)
         maker = AttackedModel(source or model, eot=eot, differentiable=differentiable)
         examples, fooled = images.float().clone(), torch.zeros_like(correct)
+        others = examples[_one_of_each(clean)].cpu().numpy()
         for number, attempt in enumerate(method.rounds(logits.shape[1])):
             standing = torch.nonzero(correct & ~fooled).squeeze(1)
             if not len(standing):
@@ -102,6 +117,7 @@ def attack(
                     epsilon if method.bounded else None,
                     targeted=target is not None,
                     batch_size=batch_size,
+                    others=others,
                 )
                 found = torch.as_tensor(np.asarray(attempt.generate(task), dtype=np.float32))
                 check_inside(images[part].cpu(), found, norm, task.epsilon, name)
@@ -136,7 +152,7 @@ def attack(
         queries=maker.queries / count,
         gradients=maker.gradients / count,
         seconds=time.perf_counter() - start,
-        weak=weakness(method, epsilon),
+        weak=weakness(method, epsilon) if maker.follows else NOTHING_TO_FOLLOW,
     )
 
 
@@ -212,8 +228,17 @@ def _check_epsilon(name: str, method: Attack, epsilon: float | None, norm: str) 
         )
 
 
-def _check_logits(logits: Tensor) -> None:
-    """Refuse probabilities: losses on logits would be meant for something else."""
+def _one_of_each(classes: Tensor) -> list[int]:
+    """Give the first place of every class that occurs."""
+    return [int(torch.nonzero(classes == each)[0]) for each in sorted(set(classes.tolist()))]
+
+
+def _check_logits(logits: Tensor, count: int) -> None:
+    """Refuse what is no logits, and probabilities: losses on logits would be meant for something else."""
+    if logits.dim() != 2 or len(logits) != count or logits.shape[1] < 2:
+        raise InputError(
+            f"the model turns {count} images into {tuple(logits.shape)}: expected logits (N, K) of two classes or more"
+        )
     sums = logits.sum(dim=1)
     if bool((logits >= 0).all() and (logits <= 1).all() and ((sums - 1).abs() < 1e-3).all()):
         raise InputError(

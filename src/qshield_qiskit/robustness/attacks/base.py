@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import nn
 
 from qshield_qiskit.config import Section
+from qshield_qiskit.errors import InputError
 from qshield_qiskit.robustness.attacked_model import AttackedModel
 from qshield_qiskit.robustness.attacks.victim import Images, Victim
 
@@ -38,6 +39,7 @@ class Task:
         epsilon: Its largest value; None for attacks that look for the smallest perturbation.
         targeted: Whether `classes` are targets.
         batch_size: Most images in a forward pass.
+        others: (M, C, H, W): an image of every class that the model predicts, to start from where one is needed.
     """
 
     model: AttackedModel
@@ -48,6 +50,7 @@ class Task:
     epsilon: float | None
     targeted: bool
     batch_size: int
+    others: Images
 
     @property
     def one_hot(self) -> NDArray[np.float32]:
@@ -97,6 +100,14 @@ class Attack(Section, ABC):
     @abstractmethod
     def generate(self, task: Task) -> Images:
         """Perturb the images once, (B, C, H, W), in [0, 1]; an image on which it fails comes back in any state."""
+
+    @classmethod
+    def check_classes(cls, name: str, num_classes: int) -> None:
+        """Raise InputError if it needs more classes."""
+        if num_classes < cls.min_classes:
+            raise InputError(
+                f"attack {name} needs {cls.min_classes} classes or more, here are {num_classes}; try apgd"
+            )
 
     def rounds(self, num_classes: int) -> Iterator[Attack]:
         """List what is tried in turn, each on the images that the ones before left standing."""

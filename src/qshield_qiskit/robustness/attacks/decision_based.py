@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from art.attacks.evasion import BoundaryAttack
@@ -18,7 +18,7 @@ NOISE_TRIALS = 20
 
 
 def starting_points(task: Task) -> tuple[Images, NDArray[np.bool_]]:
-    """Find an image for each image that is classified as the attack wants: noise, else another image of the batch.
+    """Find an image for each image that is classified as the attack wants: noise, else another image.
 
     ART draws noise from a generator that cannot be seeded, and gives up on classes that noise never falls into.
 
@@ -29,11 +29,34 @@ def starting_points(task: Task) -> tuple[Images, NDArray[np.bool_]]:
         Starting points (B, C, H, W), and where there is one, (B,).
     """
     noise = np.random.uniform(size=(NOISE_TRIALS, *task.images.shape[1:])).astype(np.float32)
-    candidates = np.concatenate([noise, np.random.permutation(task.images)])
+    candidates = np.concatenate([noise, np.random.permutation(task.images), task.others])
     predicted = task.victim().predict(candidates).argmax(axis=1)
     suits = predicted[None] == task.classes[:, None]  # (B, candidates)
     suits = suits if task.targeted else ~suits
     return candidates[suits.argmax(axis=1)], suits.any(axis=1)
+
+
+class Started:
+    """Begins where it is told to.
+
+    ART classifies the start once more and, if a random model now says otherwise, draws another from a generator
+    that cannot be seeded.
+    """
+
+    targeted: bool
+
+    def _init_sample(
+        self, x: Any, y: int, y_p: int, init_pred: int, adv_init: Any, *rest: Any
+    ) -> tuple[Any, int]:
+        return adv_init.astype(np.float32), y if self.targeted else y_p
+
+
+class StartedHopSkipJump(Started, ArtHopSkipJump):  # type: ignore[misc]
+    """HopSkipJump from a given start."""
+
+
+class StartedBoundary(Started, BoundaryAttack):  # type: ignore[misc]
+    """The boundary attack from a given start."""
 
 
 class HopSkipJump(Attack):
@@ -59,7 +82,7 @@ class HopSkipJump(Attack):
         start, possible = starting_points(task)
         images = task.images.copy()
         if possible.any():
-            attack = ArtHopSkipJump(
+            attack = StartedHopSkipJump(
                 task.victim(),
                 batch_size=task.batch_size,
                 targeted=task.targeted,
@@ -100,7 +123,7 @@ class Boundary(Attack):
         start, possible = starting_points(task)
         images = task.images.copy()
         if possible.any():
-            attack = BoundaryAttack(
+            attack = StartedBoundary(
                 task.victim(),
                 batch_size=task.batch_size,
                 targeted=task.targeted,

@@ -107,10 +107,7 @@ def choose(names: str, preset: str, options: dict[str, Any], num_classes: int) -
             }
         elif name in ATTACKS:
             wanted[name] = PRESETS[preset].get(name, {})
-            if num_classes < (fewest := ATTACKS[name].min_classes):
-                raise InputError(
-                    f"attack {name} needs {fewest} classes or more, here are {num_classes}; try apgd"
-                )
+            ATTACKS[name].check_classes(name, num_classes)
         else:
             raise unknown("attack", name, [*ATTACKS, *PRESETS])
     known = {parameter for name in wanted for parameter in ATTACKS[name].model_fields}
