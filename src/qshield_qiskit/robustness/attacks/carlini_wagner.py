@@ -77,8 +77,12 @@ class CarliniWagnerAdam(EvasionAttack):  # type: ignore[misc]
         constant: Tensor,
         penalty: Callable[[Tensor], Tensor],
         size: Callable[[Tensor], Tensor],
-    ) -> Found:
-        """Descend once from `start` with a weight c for each image; keep the smallest example on the way."""
+    ) -> tuple[Found, Tensor]:
+        """Descend once from `start` with a weight c for each image.
+
+        Returns:
+            The smallest example on the way, and where the descent ended, (B, C, H, W).
+        """
         delta = (start - images).requires_grad_()  # (B, C, H, W)
         adam = torch.optim.Adam([delta], lr=self.learning_rate)
         found = Found(images.clone(), images.new_full((len(images),), torch.inf))
@@ -92,7 +96,7 @@ class CarliniWagnerAdam(EvasionAttack):  # type: ignore[misc]
             adam.step()
             with torch.no_grad():
                 delta.copy_((images + delta).clamp(0, 1) - images)
-        return found
+        return found, (images + delta).detach().clamp(0, 1)
 
     def _margin(self, logits: Tensor, classes: Tensor) -> Tensor:
         """Give by how much an image is not yet adversarial, (B,); negative where it is."""
@@ -126,7 +130,7 @@ class CarliniWagnerAdamL2(CarliniWagnerAdam):
         low, high = torch.zeros_like(constant), torch.full_like(constant, torch.inf)
         best = Found(images.clone(), torch.full_like(constant, torch.inf))
         for _ in range(self.binary_search_steps):
-            found = self.descend(
+            found, _ = self.descend(
                 images,
                 classes,
                 images,
@@ -146,7 +150,7 @@ class CarliniWagnerAdamLInf(CarliniWagnerAdam):
     r"""penalty = \sum_j [|\delta_j| - \tau]_+; every image's \tau falls while it succeeds.
 
     On success \tau falls to 0.9 of the largest change that was needed, and the next round starts from the found
-    example; on failure c grows tenfold.
+    example; on failure c grows tenfold, and until the first success a round goes on where the last one ended.
 
     Args:
         estimator: ART's view of a classifier.
@@ -169,12 +173,13 @@ class CarliniWagnerAdamLInf(CarliniWagnerAdam):
         best = Found(images.clone(), images.new_full((len(images),), torch.inf))
         tau = images.new_full((len(images),), self.tau)
         constant = torch.ones_like(tau)
+        start = images
         for _ in range(self.rounds):
             bound = tau[:, None, None, None]
-            found = self.descend(
+            found, end = self.descend(
                 images,
                 classes,
-                best.images,
+                start,
                 constant,
                 lambda delta, bound=bound: (delta.abs() - bound).relu().sum(dim=(1, 2, 3)),  # type: ignore[misc]
                 lambda delta: delta.abs().amax(dim=(1, 2, 3)),
@@ -183,6 +188,7 @@ class CarliniWagnerAdamLInf(CarliniWagnerAdam):
             best = _keep(better, found, best)
             tau = torch.where(better, self.DECREASE * best.size, tau).clamp_min(LEAST_TAU)
             constant = torch.where(better, constant, 10 * constant).clamp_max(1e6)
+            start = torch.where(best.size.isfinite()[:, None, None, None], best.images, end)
         return best
 
 
