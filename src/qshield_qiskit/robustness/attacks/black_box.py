@@ -75,6 +75,16 @@ class PixelSearch(PixelAttack):  # type: ignore[misc]
         super().__init__(classifier, es=1, **settings)
         self.population = population
 
+    def generate(self, x: Images, y: Any = None, **ignored: Any) -> Images:
+        """Search image by image, (B, C, H, W) with one-hot labels, or targets, (B, K); ART's own refuses K = 2."""
+        self.rescale = True  # it counts in [0, 255]
+        found = []
+        for image, label in zip(255 * x, np.argmax(y, axis=1), strict=True):
+            success, changed = self._attack(image, label, self.th)
+            found.append(changed if success else image)
+        images: Images = np.stack(found).astype(np.float32) / np.float32(255)
+        return images
+
     def _attack(self, image: Any, target_class: Any, limit: int) -> tuple[bool, Any]:
         """Evolve the pixels of one image, in [0, 255]."""
         bounds, _ = self._get_bounds(image, limit)
@@ -124,6 +134,7 @@ class OnePixel(Attack):
             max_iter=self.steps,
             targeted=task.targeted,
         )
-        found = attack.generate(task.images, task.one_hot).astype(np.float32)
+        with np.errstate(divide="ignore"):  # where all candidates are alike
+            found = attack.generate(task.images, task.one_hot).astype(np.float32)
         changed = np.abs(found - task.images) > 1e-6
         return np.where(changed, found, task.images)
