@@ -1,0 +1,276 @@
+"""The verdict: every planted cheat is flagged by the check that is there for it, and honest classifiers are not."""
+
+from __future__ import annotations
+
+import copy
+import json
+from functools import lru_cache
+
+import cheats
+import numpy as np
+import pytest
+import torch
+from classifiers import images_and_labels, small_cnn, trained_cnn, trained_hybrid, training_images
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+import qshield_qiskit as qs
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.robustness.verdict import CHECKS, CLEAR, MASKING, SUSPECT, Check, decide
+from qshield_qiskit.robustness.verdict.ablation import Ablated
+from qshield_qiskit.robustness.verdict.evidence import QUICK, Evidence
+from qshield_qiskit.robustness.verdict.reporting import reporting
+from qshield_qiskit.robustness.verdict.stability import batch_invariance, determinism
+
+EPSILON = 0.1
+NUM_IMAGES = 30
+
+
+@lru_cache
+def adversarially_trained_cnn() -> nn.Module:
+    """A CNN trained on PGD examples of radius 0.1 (Madry et al., arXiv 1706.06083)."""
+    images, labels = training_images()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = small_cnn()
+        adam = torch.optim.Adam(model.parameters(), 2e-3)
+        for _ in range(12):
+            for part in torch.randperm(len(images)).split(64):
+                x, y = images[part], labels[part]
+                model.eval()
+                delta = torch.empty_like(x).uniform_(-EPSILON, EPSILON)
+                for _ in range(4):
+                    delta.requires_grad_()
+                    loss = cross_entropy(model((x + delta).clamp(0, 1)), y)
+                    (gradient,) = torch.autograd.grad(loss, delta)
+                    delta = (delta.detach() + EPSILON / 2 * gradient.sign()).clamp(-EPSILON, EPSILON)
+                model.train()
+                adam.zero_grad()
+                cross_entropy(model((x + delta).clamp(0, 1)), y).backward()
+                adam.step()
+    return model.eval()
+
+
+MODELS = {
+    "cnn": trained_cnn,
+    "adversarially trained": adversarially_trained_cnn,
+    "hybrid": trained_hybrid,
+    "detached circuit": lambda: cheats.Detached(trained_hybrid()),
+    "fresh projection": lambda: cheats.FreshProjection(trained_cnn()),
+    "quantised": lambda: cheats.Quantised(trained_cnn()),
+    "quantised, straight through": lambda: cheats.StraightThroughWrong(trained_cnn()),
+    "saturated": lambda: cheats.Saturated(trained_cnn()),
+    "batch normalised": lambda: cheats.BatchNormalised(trained_cnn()),
+    "shot noise": lambda: cheats.ShotNoise(trained_cnn()),
+    "clipped logarithm": lambda: cheats.ClippedLogarithm(trained_cnn()),
+    "constant circuit": lambda: cheats.ConstantBranch(trained_hybrid()),
+}
+HONEST = ("cnn", "adversarially trained", "hybrid")
+FLAGGED_BY = {
+    "detached circuit": {"gradient_path"},
+    "fresh projection": {"determinism"},
+    "quantised": {"gradient_correctness", "zero_gradients", "unbounded"},
+    "quantised, straight through": {"gradient_correctness", "active_test"},
+    "saturated": {"zero_gradients", "unbounded"},
+    "batch normalised": {"batch_invariance"},
+    "shot noise": {"determinism"},
+    "clipped logarithm": {"zero_gradients", "unbounded"},
+}
+
+
+@lru_cache
+def verdict_on(name: str) -> dict:
+    return qs.verdict(MODELS[name](), *images_and_labels(NUM_IMAGES), epsilon=EPSILON, quick=True)
+
+
+def failed(found: dict, *, hard: bool | None = None) -> set[str]:
+    return {
+        check["name"]
+        for check in found["checks"]
+        if check["passed"] is False and hard in {None, check["hard"]}
+    }
+
+
+def check_of(found: dict, name: str) -> dict:
+    return next(check for check in found["checks"] if check["name"] == name)
+
+
+@pytest.mark.parametrize("name", FLAGGED_BY)
+def test_a_planted_cheat_is_flagged_by_its_check(name):
+    found = verdict_on(name)
+    assert failed(found) >= FLAGGED_BY[name], found
+    assert found["verdict"] == MASKING
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_an_honest_classifier_is_not_flagged_as_masking(name):
+    found = verdict_on(name)
+    assert failed(found, hard=True) == set(), found
+    assert found["verdict"] in {CLEAR, SUSPECT}
+
+
+def test_an_honest_hybrids_circuit_is_differentiated_and_used():
+    found = verdict_on("hybrid")
+    assert "the quantum branch" in check_of(found, "gradient_path")["says"]
+    assert check_of(found, "ablation")["passed"] is True
+    assert check_of(found, "transfer")["passed"] is True
+
+
+def test_a_constant_circuit_is_not_used_rather_than_masking():
+    found = verdict_on("constant circuit")
+    assert failed(found, hard=True) == set()
+    assert "ablation" in failed(found)
+    assert check_of(found, "ablation")["figure"] == 0
+    assert "the quantum branch is not used" in check_of(found, "ablation")["says"]
+    assert "have none" in check_of(found, "gradient_path")["says"]
+    assert found["verdict"] == SUSPECT
+
+
+def test_checks_of_a_hybrid_do_not_count_for_a_plain_cnn():
+    found = verdict_on("cnn")
+    assert {check["name"] for check in found["checks"] if check["passed"] is None} == {
+        "transfer",
+        "ablation",
+        "reporting",
+    }
+
+
+def test_enough_draws_make_a_random_model_admissible():
+    model = cheats.FreshProjection(trained_cnn(), strength=0.3)
+    once, often = (
+        Evidence(model, *images_and_labels(12), EPSILON, eot, seed=0, batch_size=256, effort=QUICK)
+        for eot in (1, 20)
+    )
+    assert determinism(once).passed is False
+    assert "use eot=20" in determinism(once).says
+    assert determinism(often).passed is True
+    assert "average over 20 draws" in determinism(often).says
+    assert batch_invariance(often).passed is None
+    frozen = often.double(images_and_labels(4)[0].double())
+    assert torch.equal(frozen, often.double(images_and_labels(4)[0].double()))
+
+
+def test_the_result_is_the_contract():
+    found = verdict_on("cnn")
+    assert set(found) == {"verdict", "checks", "epsilon", "eot", "n", "seed", "quick", "seconds"}
+    assert [check["name"] for check in found["checks"]] == [*(c.__name__ for c in CHECKS), "reporting"]
+    assert len(found["checks"]) == 15
+    for check in found["checks"]:
+        assert set(check) == {"name", "hard", "passed", "figure", "threshold", "says"}
+        assert check["passed"] in {True, False, None}
+        assert check["says"]
+    assert json.loads(json.dumps(found)) == found  # plain values
+
+
+def test_the_model_and_the_generators_stay_as_they_were():
+    model = trained_cnn().train()
+    weight = next(model.parameters())
+    weight.grad = torch.ones_like(weight)
+    next(iter(model[4].parameters())).requires_grad_(False)
+    before = copy.deepcopy(model.state_dict())
+    flags = [p.requires_grad for p in model.parameters()]
+    torch.manual_seed(5), np.random.seed(5)
+    expected = torch.rand(3), np.random.rand(3)
+    torch.manual_seed(5), np.random.seed(5)
+    qs.verdict(model, *images_and_labels(8), epsilon=EPSILON, quick=True)
+    assert torch.equal(torch.rand(3), expected[0])
+    assert np.array_equal(np.random.rand(3), expected[1])
+    assert all(module.training for module in model.modules())
+    assert [p.requires_grad for p in model.parameters()] == flags
+    assert torch.equal(weight.grad, torch.ones_like(weight))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_the_same_seed_gives_the_same_figures():
+    model, images, labels = trained_cnn(), *images_and_labels(10)
+    first, second = (qs.verdict(model, images, labels, epsilon=EPSILON, quick=True, seed=3) for _ in range(2))
+    assert first["checks"] == second["checks"]
+
+
+def test_a_linear_classifier_of_two_classes_passes_what_applies():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(24, 1, 4, 4, generator=generator)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+    labels = model(images).argmax(1)
+    found = qs.verdict(model, images, labels, epsilon=0.05, quick=True)
+    assert failed(found, hard=True) == set(), found
+    assert check_of(found, "gradient_correctness")["figure"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"epsilon": 0}, "epsilon=0: expected more than 0 and at most 1"),
+        ({"epsilon": 1.5}, "epsilon=1.5"),
+        ({"epsilon": float("nan")}, "epsilon=nan"),
+        ({"eot": 0}, "eot=0: expected 1 draw or more"),
+        ({"images": torch.full((8, 1, 8, 8), 255.0)}, "expected [0, 1]; divide by 255"),
+        ({"images": torch.full((8, 1, 8, 8), float("nan"))}, "expected [0, 1]"),
+        ({"labels": torch.zeros(3, dtype=torch.long)}, "labels of shape (3,)"),
+        ({"labels": torch.full((8,), 77)}, "none of the 8 images is classified correctly"),
+    ],
+)
+def test_wrong_input_is_one_line(change, line):
+    images, labels = images_and_labels(8)
+    given = {"images": images, "labels": labels, "epsilon": EPSILON, "quick": True} | change
+    with pytest.raises(InputError) as error:
+        qs.verdict(trained_cnn(), **given)
+    assert line in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_ablations_replace_the_quantum_logits_and_nothing_else():
+    model = trained_hybrid()
+    images, _ = images_and_labels(6)
+    with torch.no_grad():
+        branches = model.branches(images)
+        classical, quantum = branches.classical, branches.quantum
+        constant = quantum.mean(0)
+        expected = {
+            "constant": model.fusion(classical, constant.expand_as(quantum)).logits,
+            "shuffled": model.fusion(classical, quantum[[5, 0, 1, 2, 3, 4]]).logits,
+            "permuted": model.fusion(classical, quantum[:, [9, *range(9)]]).logits,
+            "removed": classical,
+        }
+        for kind, logits in expected.items():
+            assert torch.allclose(Ablated(model, kind, constant)(images), logits, atol=1e-6)
+        assert torch.equal(model(images), branches.logits)  # the hook is gone
+
+
+CHECK = st.builds(
+    Check,
+    st.just("a"),
+    st.booleans(),
+    st.sampled_from([True, False, None]),
+    st.none(),
+    st.none(),
+    st.just(""),
+)
+
+
+@given(st.lists(CHECK))
+def test_hard_failures_decide_and_null_does_not_count(checks):
+    hard = any(check.passed is False and check.hard for check in checks)
+    soft = any(check.passed is False and not check.hard for check in checks)
+    assert decide(checks) == (MASKING if hard else SUSPECT if soft else CLEAR)
+
+
+@pytest.mark.parametrize(
+    ("table", "passed", "lacks"),
+    [
+        ({"worst_case": True, "same_images": True, "num_images": 1000, "num_seeds": 3}, True, None),
+        ({"worst_case": False, "same_images": True, "num_images": 1000, "num_seeds": 3}, False, "worst case"),
+        (
+            {"worst_case": True, "same_images": False, "num_images": 1000, "num_seeds": 3},
+            False,
+            "same images",
+        ),
+        ({"worst_case": True, "same_images": True, "num_images": 1000, "num_seeds": 1}, False, "3 seeds"),
+    ],
+)
+def test_a_table_is_checked_where_it_is_made(table, passed, lacks):
+    check = reporting(**table)
+    assert check.passed is passed
+    assert lacks is None or lacks in check.says
