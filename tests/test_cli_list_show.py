@@ -55,7 +55,7 @@ def test_python_m_is_the_same_command():
 
 def test_list_shows_everything_and_where_it_is_from():
     listed = shown_as_json("list")
-    assert list(listed) == ["circuits", "backends", "experiments", "datasets"]
+    assert list(listed) == ["circuits", "backends", "experiments", "datasets", "attacks"]
     for kind in catalog.SUFFIXES:
         for name, entry in catalog.find(kind).items():
             row = {"name": name, "summary": entry.summary, "origin": entry.origin, "path": str(entry.path)}
@@ -247,3 +247,42 @@ def test_how_commands_end(endings, name):
     else:
         _, status, stderr = ENDINGS[name]
         assert (done.returncode, done.stderr) == (status, stderr)
+
+
+def test_list_knows_every_attack_and_preset_without_importing_art():
+    from qshield_qiskit.robustness.attacks import ATTACKS, PRESETS
+
+    listed = {row["name"]: row["summary"] for row in shown_as_json("list", "attacks")["attacks"]}
+    assert list(listed) == [*ATTACKS, *PRESETS]
+    for name, attack in ATTACKS.items():
+        assert listed[name] == attack.__doc__.split("\n")[0]
+    script = (
+        "import sys; from qshield_qiskit.cli.list import attacks; attacks(); "
+        "print({'art', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_show_lists_an_attacks_parameters():
+    shown = shown_as_json("show", "attack", "pgd", "preset=paper", "restarts=3")
+    assert shown["parameters"] == {"restarts": 3, "steps": 10, "step_size": 2 / 255}
+    assert (shown["bounded"], shown["norms"]) == (True, ["linf", "l2"])
+    text = qshield("show", "attack", "pgd").stdout
+    assert "Projected gradient descent" in text
+    assert "Length of a step" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["pdg"], "no such attack: 'pdg'; did you mean pgd?"),
+        (["pgd", "preset=papers"], "no such attack preset: 'papers'; did you mean paper?"),
+        (["pgd", "step=3"], "no such setting: 'step'; did you mean steps?"),
+        (["pgd", "steps=0"], "steps=0: expected at least 1"),
+    ],
+)
+def test_show_attack_refuses_in_one_line(words, line):
+    result = qshield("show", "attack", *words)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert line in result.stderr

@@ -52,7 +52,8 @@ def command(
     if json:
         emit({"run": str(run.folder.path), "rows": rows, "verdict": verdict["verdict"]})
         return
-    title = f"{runs.describe(run.config)}\n{rows[0]['n']:,} test images, seed {rows[0]['seed']}"
+    attacked = runs.override(run.config, dotted, judgement.KEYS)
+    title = f"{runs.describe(attacked)}\n{rows[0]['n']:,} test images, seed {rows[0]['seed']}"
     stdout.print(robustness_table(title, rows))
     stdout.print()
     stdout.print(verdict_line(verdict), soft_wrap=True)

@@ -1,7 +1,10 @@
-"""List the circuits, backends, experiments and data sets that can be typed by name."""
+"""List the circuits, backends, experiments, data sets and attacks that can be typed by name."""
 
 from __future__ import annotations
 
+import ast
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +14,7 @@ from qshield_qiskit import catalog, data
 from qshield_qiskit.cli.console import Json, emit, stdout
 from qshield_qiskit.errors import unknown
 
-KINDS = (*catalog.SUFFIXES, "datasets")
+KINDS = (*catalog.SUFFIXES, "datasets", "attacks")
 
 
 def command(
@@ -37,10 +40,10 @@ def command(
 
 def rows(kind: str) -> list[dict[str, Any]]:
     """Gather the names of a kind with summary, origin and path."""
-    if kind == "datasets":
+    if kind in {"datasets", "attacks"}:
+        known = data.known() if kind == "datasets" else attacks()
         return [
-            {"name": name, "summary": line, "origin": "shipped", "path": None}
-            for name, line in data.known().items()
+            {"name": name, "summary": line, "origin": "shipped", "path": None} for name, line in known.items()
         ]
     entries = [
         {"name": entry.name, "summary": entry.summary, "origin": entry.origin, "path": str(entry.path)}
@@ -50,6 +53,35 @@ def rows(kind: str) -> list[dict[str, Any]]:
         {"name": name, "summary": line, "origin": "shipped", "path": None}
         for name, line in catalog.families(kind).items()
     ]
+
+
+def attacks() -> dict[str, str]:
+    """Give the first line on every attack and preset; the files are read and not run, for ART takes seconds."""
+    package = find_spec("qshield_qiskit.robustness")
+    assert package is not None
+    assert package.origin is not None
+    folder = Path(package.origin).parent / "attacks"
+    trees = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.py"))}
+    lines = {
+        node.name: (ast.get_docstring(node) or "").split("\n", 1)[0]
+        for tree in trees.values()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    }
+    tables = {
+        node.target.id: node.value
+        for node in trees["presets"].body
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and isinstance(node.value, ast.Dict)
+    }
+    named = {
+        ast.literal_eval(name): lines[attack.id]
+        for name, attack in zip(tables["ATTACKS"].keys, tables["ATTACKS"].values, strict=True)
+        if name is not None and isinstance(attack, ast.Name)
+    }
+    presets: dict[str, str] = ast.literal_eval(tables["PRESET_SUMMARIES"])
+    return named | presets
 
 
 def _table(kind: str, entries: list[dict[str, Any]]) -> Table:

@@ -1,4 +1,4 @@
-"""Draw a circuit, sum a backend up, or print an experiment's settings."""
+"""Draw a circuit, sum a backend up, list an attack's parameters, or print an experiment's settings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Shown:
 
 
 def command(
-    kind: Annotated[str, typer.Argument(help="circuit, backend or experiment.")],
+    kind: Annotated[str, typer.Argument(help="circuit, backend, attack or experiment.")],
     name: Annotated[str, typer.Argument(help="A name that `qshield list` shows, or a path to a file.")],
     settings: Annotated[
         list[str] | None, typer.Argument(metavar="[key=value ...]", help="Settings, as num_qubits=3 reps=2.")
@@ -131,7 +131,43 @@ def show_experiment(name: str, given: Sequence[str]) -> Shown:
     return Shown(lines=[text], facts={"settings": settings.model_dump(mode="json")})
 
 
-KINDS = {"circuit": show_circuit, "backend": show_backend, "experiment": show_experiment}
+def show_attack(name: str, given: Sequence[str]) -> Shown:
+    """List an attack's parameters with their values under `preset=`, and what each of them does."""
+    from qshield_qiskit.robustness.attacks import PRESETS, build  # noqa: PLC0415, ART takes seconds
+
+    options = parse(given, frozenset())
+    preset = str(options.pop("preset", "standard"))
+    if preset not in PRESETS:
+        raise unknown("attack preset", preset, PRESETS)
+    attack = build(name, {**PRESETS[preset].get(name, {}), **options})
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("parameter", "value", "what it is"):
+        table.add_column(heading, overflow="fold")
+    values = attack.model_dump()
+    for key, field in type(attack).model_fields.items():
+        table.add_row(Text(key, "cyan"), str(values[key]), field.description)
+    facts = {
+        "norms": list(attack.norms),
+        "bounded": attack.bounded,
+        "white_box": attack.white_box,
+        "can_target": attack.can_target,
+        "parameters": values,
+    }
+    kind = "bounded by epsilon" if attack.bounded else "looks for the smallest perturbation"
+    by = "gradients" if attack.white_box else "queries"
+    line = (
+        f"{' or '.join(attack.norms)}, {kind}, by {by}{', can aim at a class' if attack.can_target else ''}"
+    )
+    summary = (type(attack).__doc__ or "").split("\n", 1)[0]
+    return Shown(lines=[_title(name, summary), Text(line, "dim"), table], facts=facts)
+
+
+KINDS = {
+    "circuit": show_circuit,
+    "backend": show_backend,
+    "attack": show_attack,
+    "experiment": show_experiment,
+}
 
 
 def _dotted(section: str, name: str, given: Sequence[str]) -> list[str]:

@@ -37,7 +37,7 @@ ATTACKS: dict[str, type[Attack]] = {
 }
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "standard": {  # full strength: the attacks' own defaults
+    "standard": {  # the attacks' own defaults
         name: {}
         for name in (
             "fgsm",
@@ -53,7 +53,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "ensemble",
         )
     },
-    "paper": {  # as published: arXiv 2604.10933
+    "paper": {
         "fgsm": {},
         "pgd": {"steps": 10, "step_size": 2 / 255},
         "apgd": {"steps": 10, "restarts": 1},
@@ -69,7 +69,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "one_pixel": {"steps": 10, "population": 10},
         "square": {"proposals": 500},
     },
-    "quick": {  # a first look
+    "quick": {
         "fgsm": {},
         "pgd": {"steps": 20},
         "apgd": {"steps": 20, "restarts": 1},
@@ -78,6 +78,13 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 """Preset, attack, parameters that differ from the attack's defaults."""
+
+PRESET_SUMMARIES: dict[str, str] = {
+    "standard": "Preset: gradient, minimum-norm and black-box attacks at full strength.",
+    "paper": "Preset: the eight attacks of arXiv 2604.10933 with its parameters, most of them weak.",
+    "quick": "Preset: five attacks in few steps, for a first look.",
+}
+"""A line on each."""
 
 
 def choose(names: str, preset: str, options: dict[str, Any], num_classes: int) -> dict[str, Attack]:
