@@ -46,7 +46,7 @@ class Square(Attack):
             norm=task.art_norm,
             max_iter=self.proposals,
             eps=task.radius,
-            p_init=self.initial_fraction,
+            p_init=min(self.initial_fraction, _largest_fraction(height, width)),
             nb_restarts=1,
             batch_size=task.batch_size,
             verbose=False,
@@ -54,6 +54,13 @@ class Square(Attack):
         with np.errstate(invalid="ignore", divide="ignore"):  # its first L2 patches are empty on small images
             images: Images = attack.generate(task.images, task.one_hot)
         return images.astype(np.float32)
+
+
+def _largest_fraction(height: int, width: int) -> float:
+    """Give the share of the pixels whose square, of odd side, has room to move in both directions."""
+    side = min(height, width) - 1
+    side -= 1 - side % 2
+    return (side + 0.49) ** 2 / (height * width)
 
 
 class SquareL2(Square):
