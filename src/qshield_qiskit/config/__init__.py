@@ -1,0 +1,39 @@
+"""Every setting of a run in one frozen tree: its name, its default, its range and a sentence on what it does.
+
+A run is an experiment (a YAML file of names and numbers) plus overrides typed as `training.epochs=5`. What
+comes out is complete and checked, is saved beside the results, and loads back to an equal tree.
+"""
+
+from qshield_qiskit.config.loading import Settings, load_settings, named_sections, validate
+from qshield_qiskit.config.robustness import AttackSettings, VerdictSettings
+from qshield_qiskit.config.section import Count, NotNegative, Positive, Probability, Section
+from qshield_qiskit.config.sections import (
+    BackendSettings,
+    CircuitSettings,
+    DatasetSettings,
+    DataSettings,
+    EvaluationSettings,
+    ModelSettings,
+    TrainingSettings,
+)
+
+__all__ = [
+    "AttackSettings",
+    "BackendSettings",
+    "CircuitSettings",
+    "Count",
+    "DataSettings",
+    "DatasetSettings",
+    "EvaluationSettings",
+    "ModelSettings",
+    "NotNegative",
+    "Positive",
+    "Probability",
+    "Section",
+    "Settings",
+    "TrainingSettings",
+    "VerdictSettings",
+    "load_settings",
+    "named_sections",
+    "validate",
+]

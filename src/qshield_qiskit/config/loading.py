@@ -1,0 +1,136 @@
+"""All settings of a run, resolved from an experiment and overrides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from qshield_qiskit import catalog, overrides
+from qshield_qiskit.config.robustness import AttackSettings, VerdictSettings
+from qshield_qiskit.config.section import Section
+from qshield_qiskit.config.sections import (
+    BackendSettings,
+    CircuitSettings,
+    DatasetSettings,
+    DataSettings,
+    EvaluationSettings,
+    ModelSettings,
+    TrainingSettings,
+)
+from qshield_qiskit.errors import InputError
+
+DEFAULT_EXPERIMENT = "digits"
+
+
+class Settings(Section):
+    """All settings of one run."""
+
+    experiment: str = DEFAULT_EXPERIMENT
+    """Name of the experiment, and of its folder of runs."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Seed of every random generator."""
+    dataset: DatasetSettings = DatasetSettings()
+    """Which images."""
+    data: DataSettings = DataSettings()
+    """Where images lie and how they are split."""
+    circuit: CircuitSettings = CircuitSettings()
+    """The circuit of the quantum layer."""
+    backend: BackendSettings = BackendSettings()
+    """What the circuit runs on."""
+    model: ModelSettings = ModelSettings()
+    """The classifier around the circuit."""
+    training: TrainingSettings = TrainingSettings()
+    """How the weights are found."""
+    evaluation: EvaluationSettings = EvaluationSettings()
+    """How a trained model is measured."""
+    attack: AttackSettings = AttackSettings()
+    """How a trained model is attacked."""
+    verdict: VerdictSettings = VerdictSettings()
+    """How it is judged whether robustness figures may be believed."""
+    runs: Path = Path("runs")
+    """Folder that receives the run folders."""
+
+    @model_validator(mode="after")
+    def _experiment_is_a_folder_name(self) -> Settings:
+        parts = self.experiment.split("/")
+        if not all(re.fullmatch(r"[\w.+-]+", part) and part not in {".", ".."} for part in parts):
+            raise ValueError(
+                f"experiment={self.experiment}: expected a folder's name of letters, digits, . _ + - /"
+            )
+        return self
+
+    def to_yaml(self) -> str:
+        """Write every setting as YAML that `load_settings` reads back to an equal tree."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_settings(experiment: str | Path | None = None, dotted: Sequence[str] = ()) -> Settings:
+    """Resolve an experiment and its overrides.
+
+    Args:
+        experiment: A name of experiments/, or a YAML file. None takes the experiment named like the data set
+            that the overrides ask for, if there is one, and else the default.
+        dotted: Overrides such as "training.epochs=5"; "circuit=full" is short for "circuit.name=full", and
+            likewise for every section that has a name.
+
+    Returns:
+        The complete, checked settings.
+
+    Raises:
+        InputError: No such experiment, a file that is no YAML mapping, an unknown key, a value out of range.
+    """
+    changes = overrides.parse(dotted, named_sections())
+    if experiment is None:
+        wanted = overrides.look_up(changes, "dataset.name")
+        known = isinstance(wanted, str) and wanted in catalog.find("experiments")
+        experiment = wanted if known else DEFAULT_EXPERIMENT
+    found = catalog.entry("experiments", str(experiment))
+    content = overrides.read_yaml(found.path, named_sections())
+    content.setdefault("experiment", re.sub(r"[^\w.+/-]+", "-", found.name))
+    try:
+        validate(content)
+    except InputError as error:
+        raise InputError(f"{found.path}: {error}") from error
+    for section in ("circuit", "backend"):
+        _leave_behind(content, changes, section)
+    return validate(overrides.merge(content, changes))
+
+
+def _leave_behind(content: dict[str, Any], changes: dict[str, Any], section: str) -> None:
+    """Drop an experiment's settings of a circuit or backend that another one, typed in its place, does not know."""
+    name = overrides.look_up(changes, f"{section}.name")
+    own = content.get(section)
+    if not isinstance(own, dict) or not isinstance(name, str) or name == own.get("name"):
+        return
+    declared = catalog.declared_settings(f"{section}s", name)
+    if declared is not None:
+        kept = declared | {"name", "num_qubits"}
+        content[section] = {key: value for key, value in own.items() if key in kept}
+
+
+def validate(content: dict[str, Any]) -> Settings:
+    """Check a tree of plain values.
+
+    Raises:
+        InputError: A key is unknown or a value out of range; the line names the dotted key and the
+            nearest one.
+    """
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        raise InputError(overrides.explain(error, Settings)) from error
+
+
+def named_sections() -> frozenset[str]:
+    """List the sections whose name can be typed alone: circuit=full is circuit.name=full."""
+    sections = {name: field.annotation for name, field in Settings.model_fields.items()}
+    return frozenset(
+        name
+        for name, section in sections.items()
+        if isinstance(section, type) and issubclass(section, Section) and "name" in section.model_fields
+    )

@@ -1,0 +1,85 @@
+"""Settings of attacks and of the verdict on them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from qshield_qiskit.config.section import Count, Section
+
+
+def _number(text: str) -> float:
+    """Read a number or a fraction, such as 0.1 or 8/255."""
+    numerator, slash, denominator = text.partition("/")
+    return float(numerator) / float(denominator) if slash else float(numerator)
+
+
+class AttackSettings(Section):
+    """How a trained model is attacked."""
+
+    name: str = "standard"
+    """Attacks and presets, separated by commas; `qshield list attacks` shows both."""
+    preset: str = "standard"
+    """Where the parameters of attacks that are named themselves come from."""
+    epsilon: float | str | list[float | str] = "32/255"
+    """Radius in pixel values: a number, a fraction, a list, or start:stop:count for a curve."""
+    norm: Literal["linf", "l2", "l0"] | None = None
+    """Norm of the perturbation, where an attack has a choice; null: its first."""
+    images: Count | None = None
+    """How many test images, from the first on; null: all, at most 1,000."""
+    batch_size: Count = 256
+    """Images that are attacked at a time."""
+    eot: Count = 1
+    """Draws over which gradients and decisions of a random model are averaged."""
+    target: str | int | None = None
+    """likely, unlikely or a class: what images shall be taken for; null: anything but what they are."""
+    bpda: str | None = None
+    """Backend whose gradient stands in for that of a backend without one; null: none."""
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Parameters of the attacks, such as steps; `qshield show attack pgd` lists them."""
+
+    @model_validator(mode="after")
+    def _epsilon_can_be_read(self) -> AttackSettings:
+        self.radii()
+        return self
+
+    def radii(self) -> list[float]:
+        """Give every epsilon; 0 is allowed as the start of a curve only.
+
+        Raises:
+            ValueError: It cannot be read, or lies outside its range.
+        """
+        given = self.epsilon if isinstance(self.epsilon, list) else str(self.epsilon).split(",")
+        radii: list[float] = []
+        curve = False
+        for part in map(str, given):
+            ends = part.split(":")
+            curve = curve or len(ends) == 3
+            try:
+                if len(ends) == 3:
+                    start, stop, count = _number(ends[0]), _number(ends[1]), int(ends[2])
+                    if count < 2:
+                        raise ValueError
+                    radii += [start + i * (stop - start) / (count - 1) for i in range(count)]
+                else:
+                    radii.append(_number(part))
+            except (ValueError, ZeroDivisionError):
+                raise ValueError(
+                    f"attack.epsilon={part}: expected a number, a fraction such as 8/255, or a curve start:stop:count"
+                ) from None
+        smallest_allowed = all(radius > 0 or (curve and radius == 0) for radius in radii)
+        if not smallest_allowed or (self.norm in {None, "linf"} and max(radii) > 1):
+            raise ValueError(
+                f"attack.epsilon={self.epsilon}: expected more than 0 and at most 1, in pixel values; try 8/255"
+            )
+        return radii
+
+
+class VerdictSettings(Section):
+    """How it is judged whether robustness figures may be believed."""
+
+    images: Count = 100
+    """How many test images the checks use."""
+    batch_size: Count = 256
+    """Images in one forward pass."""
