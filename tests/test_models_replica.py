@@ -23,6 +23,7 @@ from qshield_qiskit.runs import build_model
 SHAPE = (1, 8, 8)
 NUM_CLASSES = 4
 AS_PUBLISHED = {
+    "fusion": "dynamic",
     "features": "logits",
     "projection": "random_expansion",
     "detach_circuit": True,
