@@ -22,13 +22,13 @@ from qshield_qiskit.runs import build_model
 
 SHAPE = (1, 8, 8)
 NUM_CLASSES = 4
-AS_PUBLISHED = {
-    "fusion": "dynamic",
+OPTIONS = {
     "features": "logits",
     "projection": "random_expansion",
     "detach_circuit": True,
     "readout": "basis_states",
 }
+AS_PUBLISHED = OPTIONS | {"fusion": "dynamic"}
 REPLICAS = [name for name in catalog.find("experiments") if name.startswith("paper/replica_")]
 
 
@@ -176,7 +176,7 @@ def test_a_model_saved_before_these_options_loads(tmp_path):
     model = make()
     model.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    for key in AS_PUBLISHED:
+    for key in OPTIONS:
         del config[key]
     (tmp_path / "config.json").write_text(json.dumps(config))
     loaded = HybridClassifier.from_pretrained(tmp_path)
