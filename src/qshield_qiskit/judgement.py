@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from qshield_qiskit import catalog, runs
-from qshield_qiskit.config import Settings
+from qshield_qiskit.config import AttackSettings, Settings
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.reporting.recording import image_set, put_row, put_worst_cases, shares, write_arrays
@@ -94,9 +94,13 @@ def attack_run(
     """
     target = subject(run, dotted, lambda settings: settings.attack.images)
     settings = target.settings.attack
+    if not any(settings.radii()):
+        raise InputError(f"attack.epsilon={settings.epsilon}: nothing is above 0; try 0:0.3:7")
     chosen = choose(settings.name, settings.preset, settings.options, target.model.num_classes)
     if settings.norm is not None:
         chosen = {name: method for name, method in chosen.items() if settings.norm in method.norms} or chosen
+    if settings.target is not None:
+        chosen = {name: method for name, method in chosen.items() if method.can_target} or chosen
     maker = None if source is None else _source_model(source, target)
     stand_in = None if settings.bpda is None else _stand_in(target)
     rows: list[Row] = []
@@ -145,14 +149,14 @@ def judge_run(run: Run, dotted: Sequence[str] = (), *, quick: bool = False, prog
         target.model,
         target.images,
         target.labels,
-        epsilon=max(settings.attack.radii()),
+        epsilon=_judged_radius(settings),
         eot=settings.attack.eot,
         seed=settings.seed,
         batch_size=settings.verdict.batch_size,
         quick=quick,
         progress=progress,
     )
-    found["backend"] = settings.backend.name
+    found |= {"backend": settings.backend.name, "backend_options": _backend_options(settings)}
     run.folder.write_json(VERDICT, found)
     return found
 
@@ -162,10 +166,26 @@ def standing_verdict(run: Run, dotted: Sequence[str] = (), *, progress: Any = No
     if (run.folder.path / VERDICT).is_file():
         settings = runs.override(run.config, dotted, KEYS)
         found: Row = run.folder.read_json(VERDICT, f"qshield verdict {run.folder.path}")
-        asked = (max(settings.attack.radii()), settings.backend.name, settings.attack.eot)
-        if (found["epsilon"], found["backend"], found["eot"]) == asked:
+        asked = {
+            "epsilon": _judged_radius(settings),
+            "backend": settings.backend.name,
+            "backend_options": _backend_options(settings),
+            "eot": settings.attack.eot,
+        }
+        if all(found.get(key) == value for key, value in asked.items()):
             return found
     return judge_run(run, dotted, quick=True, progress=progress)
+
+
+def _judged_radius(settings: Settings) -> float:
+    """Give the largest radius of a verdict, which is in the sup norm: one in another norm does not count."""
+    given = settings.attack if settings.attack.norm in {None, "linf"} else AttackSettings()
+    return max(given.radii())
+
+
+def _backend_options(settings: Settings) -> str:
+    """Tell two uses of one backend apart, such as "channel=mixed p=0.02"; empty for its own defaults."""
+    return " ".join(f"{key}={value}" for key, value in sorted(settings.backend.build_options().items()))
 
 
 def _source_model(source: Run, target: Subject) -> HybridClassifier:
@@ -195,16 +215,14 @@ def _keep(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Ro
         "norm": outcome.norm,
         "epsilon": outcome.epsilon,
         "backend": settings.backend.name,
+        "backend_options": _backend_options(settings),
         "parameters": outcome.parameters,
         "seed": outcome.seed,
         "eot": settings.attack.eot,
         "target": settings.attack.target,
         "source": None if source is None else str(source.folder.path),
     }
-    options = settings.backend.build_options() if target.model.branch == "circuit" else {}
-    digest = hashlib.sha256(
-        json.dumps([identity, options], sort_keys=True, default=str).encode()
-    ).hexdigest()[:8]
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:8]
     radius = "" if outcome.epsilon is None else f"-{outcome.epsilon:.4g}"
     key = f"{outcome.attack}-{outcome.norm}{radius}-{digest}"
     count, attacked, fooled = len(outcome.labels), outcome.attacked, int(outcome.fooled.sum())

@@ -17,7 +17,7 @@ from qshield_qiskit.reporting.robustness import ROBUSTNESS, WORST_CASE
 
 Row = dict[str, Any]
 
-BALL = ("norm", "epsilon", "backend", "seed", "eot", "target", "source")
+BALL = ("norm", "epsilon", "backend", "backend_options", "seed", "eot", "target", "source")
 """What the members of a worst case have in common."""
 
 
@@ -100,7 +100,7 @@ def _put_worst_case(folder: RunFolder, ball: tuple[Any, ...], first: Row) -> Row
         row
         for row in read_rows(folder)
         if row["attack"] != WORST_CASE
-        and tuple(row[key] for key in BALL) == ball
+        and tuple(row.get(key) for key in BALL) == ball
         and row["image_set"] == first["image_set"]
     ]
     outcomes = [read_outcome(folder, row) for row in members]
