@@ -158,9 +158,9 @@ def test_the_same_seed_gives_the_same_images_bit_for_bit(name):
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_on_a_random_model_is_reproducible_too(name):
     """ART draws from an unseeded generator if a start is classified otherwise the second time."""
-    model = Noisy(trained_cnn(), 3.0)
+    model = Noisy(trained_cnn(), 6.0)
     cheap = {"ensemble": {"steps": 3, "targets": 1, "descents": 1, "proposals": 5}}.get(name, CHEAP[name])
-    outcomes = [run(model, name, epsilon=0.1, parameters=cheap) for _ in range(2)]
+    outcomes = [run(model, name, n=24, epsilon=0.1, parameters=cheap) for _ in range(2)]
     assert torch.equal(outcomes[0].examples, outcomes[1].examples)
     assert torch.equal(outcomes[0].fooled, outcomes[1].fooled)
 
