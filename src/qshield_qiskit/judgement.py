@@ -18,7 +18,7 @@ from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.reporting.recording import image_set, put_row, put_worst_cases, shares, write_arrays
 from qshield_qiskit.reporting.robustness import VERDICT
 from qshield_qiskit.robustness.attacking import attack
-from qshield_qiskit.robustness.attacks import choose
+from qshield_qiskit.robustness.attacks import PRESETS, choose
 from qshield_qiskit.robustness.outcome import Outcome
 from qshield_qiskit.robustness.verdict import verdict
 from qshield_qiskit.runs import Run
@@ -230,6 +230,7 @@ def _keep(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Ro
     write_arrays(run.folder, f"adversarial/{key}.npz", _examples(outcome, target))
     row = {
         **identity,
+        "presets": [settings.attack.name] if _is_a_preset(settings.attack) else [],
         **shares(attacked, fooled, count),
         "image_set": image_set(range(count)),
         **{f"median_{norm}": outcome.median(norm) for norm in ("l0", "l2", "linf")},
@@ -240,8 +241,12 @@ def _keep(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Ro
         "weak": outcome.weak,
         "outcomes": f"outcomes/{key}.npz",
     }
-    put_row(run.folder, row)
-    return row
+    return put_row(run.folder, row)
+
+
+def _is_a_preset(settings: AttackSettings) -> bool:
+    """Say whether a preset is run as it stands, so that its rows may be put side by side with another run's."""
+    return settings.name in PRESETS and not settings.options
 
 
 def _outcome_arrays(outcome: Outcome, target: Subject) -> dict[str, NDArray[Any]]:

@@ -101,6 +101,22 @@ def merge(base: Tree, changes: Tree) -> Tree:
     return merged
 
 
+def difference(base: Tree, other: Tree, prefix: str = "") -> list[str]:
+    """List the overrides that turn one tree into another with the same keys.
+
+    >>> difference({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}})
+    ['a.c=3']
+    """
+    found = []
+    for key, value in other.items():
+        before = base.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            found += difference(before, value, f"{prefix}{key}.")
+        elif value != before:
+            found.append(f"{prefix}{key}={json.dumps(value) if not isinstance(value, str) else value}")
+    return found
+
+
 def look_up(tree: Tree, key: str) -> Any:
     """Give the value at a dotted key, or None."""
     value: Any = tree

@@ -172,6 +172,17 @@ def evaluate(run: Run, dotted: Sequence[str] = ()) -> dict[str, Any]:
     return figures
 
 
+def training_command(run: Run) -> str:
+    """Say what to type to train a run again: its experiment, and what it sets otherwise."""
+    try:
+        plain = config.load_settings(run.config.experiment)
+    except InputError:  # a file of the user's
+        return f"qshield train {run.folder.path / CONFIG}"
+    changed = overrides.difference(plain.model_dump(mode="json"), run.config.model_dump(mode="json"))
+    kept = [override for override in changed if not override.startswith(("runs=", "data.root=", "seed="))]
+    return " ".join(["qshield train", run.config.experiment, f"seed={run.config.seed}", *kept])
+
+
 def describe(settings: Settings) -> str:
     """Say in one line what settings train on what."""
     model, circuit = settings.model, settings.circuit

@@ -13,7 +13,9 @@ from qshield_qiskit import runs
 from qshield_qiskit.cli.console import Json, emit, stdout, stdout_kept_for_json
 from qshield_qiskit.quantum import drawing
 from qshield_qiskit.reporting.report import write_report
-from qshield_qiskit.reporting.robustness import read_run
+from qshield_qiskit.reporting.results import attack_commands, write_results
+from qshield_qiskit.reporting.results import results as results_of
+from qshield_qiskit.reporting.robustness import RobustRun, read_run
 
 
 def command(
@@ -23,6 +25,10 @@ def command(
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="The page's file; report.html in the first run's folder unless given.")
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Write the figures, on common images, to this name with .json and .md as well."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -34,8 +40,9 @@ def command(
         loaded = [runs.load_run(name) for name in dict.fromkeys(which or ["last"])]
         attacked = [read_run(run.folder, runs.describe(run.config)) for run in loaded]
         written = write_report(attacked, _circuit(loaded), output)
+        kept = _keep_results(results, loaded, attacked) if results is not None else []
     if json:
-        emit({"report": written.report, "figures": written.figures})
+        emit({"report": written.report, "figures": written.figures, "results": kept})
         return
     stdout.print(f"report   {written.report}", highlight=False, soft_wrap=True)
     stdout.print(
@@ -43,6 +50,16 @@ def command(
         highlight=False,
         soft_wrap=True,
     )
+    for path in kept:
+        stdout.print(f"results  {path}", highlight=False, soft_wrap=True)
+
+
+def _keep_results(path: Path, loaded: Sequence[runs.Run], attacked: Sequence[RobustRun]) -> list[Path]:
+    commands = [
+        "; ".join([runs.training_command(run), *attack_commands(read)])
+        for run, read in zip(loaded, attacked, strict=True)
+    ]
+    return write_results(path, path.stem, results_of(attacked, commands))
 
 
 def _circuit(loaded: Sequence[runs.Run]) -> Figure | None:

@@ -44,14 +44,24 @@ def write_arrays(folder: RunFolder, name: str, arrays: Mapping[str, NDArray[Any]
     write_atomically(folder.path / name, buffer.getvalue())
 
 
-def put_row(folder: RunFolder, row: Row) -> None:
-    """Add a row to robustness.json, or replace the one of the same key; a worst case replaces its former self."""
+def put_row(folder: RunFolder, row: Row) -> Row:
+    """Add a row to robustness.json, or replace the one of the same key; a worst case replaces its former self.
+
+    An attack that two presets have in common is one row, which belongs to both.
+
+    Returns:
+        The row as it was written.
+    """
     keys = ["attack", *BALL]
     if row["attack"] != WORST_CASE:
         keys.append("parameters")
     rows = read_rows(folder) if (folder.path / ROBUSTNESS).is_file() else []
-    kept = [old for old in rows if any(old.get(key) != row[key] for key in keys)]
-    folder.write_json(ROBUSTNESS, [*kept, row])
+    replaced = [old for old in rows if all(old.get(key) == row[key] for key in keys)]
+    for old in replaced:
+        if old["image_set"] == row["image_set"] and "presets" in row:
+            row = row | {"presets": sorted({*row["presets"], *old.get("presets", [])})}
+    folder.write_json(ROBUSTNESS, [*(old for old in rows if old not in replaced), row])
+    return row
 
 
 def shares(attacked: int, fooled: int, count: int) -> Row:
