@@ -27,7 +27,7 @@ SMALL = (
 )
 FEW = ("attack.images=20",)
 PGD = (*FEW, "attack=pgd", "attack.options.steps=5")
-CONTRACT = {  # of robustness.json, in /work/shared/DESIGN.md
+CONTRACT = {  # of robustness.json, which other people's scripts read
     *("attack", "norm", "epsilon", "backend", "attacked", "fooled", "asr", "asr_own", "asr_low", "asr_high"),
     *(
         "image_set",

@@ -202,9 +202,11 @@ def _overrides(row: Row, own_backend: str | None) -> tuple[str, ...]:
         "attack.target": key.target,
         "attack.images": figures["n"],
         "attack.eot": figures["eot"] if figures.get("eot", 1) != 1 else None,
-        "backend": row.backend if row.backend != own_backend else None,
     }
     overrides = [f"{name}={value}" for name, value in given.items() if value is not None]
+    if row.backend != own_backend:
+        name, *options = row.backend.split()
+        overrides += [f"backend={name}", *(f"backend.{option}" for option in options)]
     return (*overrides, *(["--from", str(figures["source"])] if figures.get("source") else []))
 
 

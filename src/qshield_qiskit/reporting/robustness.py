@@ -146,8 +146,8 @@ class Row:
 
     @property
     def backend(self) -> str:
-        """What the attacked model ran on."""
-        return str(self.figures.get("backend"))
+        """What the attacked model ran on, with the settings that it was given."""
+        return f"{self.figures.get('backend')} {self.figures.get('backend_options') or ''}".rstrip()
 
     @property
     def members(self) -> frozenset[str]:
@@ -225,11 +225,16 @@ class RobustRun:
 
     @property
     def own_backend(self) -> str | None:
-        """The backend it was trained on."""
+        """The backend it was trained on, worded as `Row.backend`."""
         try:
-            return str(yaml.safe_load(self.config)["backend"]["name"])
+            settings = yaml.safe_load(self.config)["backend"]
+            options = {**settings, **(settings.get("options") or {})}
+            name = options.pop("name")
         except (yaml.YAMLError, KeyError, TypeError):
             return None
+        options.pop("options", None)
+        given = [f"{key}={value}" for key, value in sorted(options.items()) if value is not None]
+        return " ".join([name, *given])
 
 
 def read_run(folder: RunFolder, description: str = "") -> RobustRun:

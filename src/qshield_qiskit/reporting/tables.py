@@ -49,18 +49,8 @@ def robustness_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
         The table.
     """
     table = _table(title)
-    for column in (
-        "attack",
-        "epsilon",
-        "attacked",
-        "ASR %",
-        "95 %",
-        "L2",
-        "Linf",
-        "queries",
-        "gradients",
-        "s",
-    ):
+    headings = ("attack", "epsilon", "attacked", "ASR %", "95 %", "L2", "Linf", "queries", "seconds")
+    for column in headings:
         table.add_column(column, justify="left" if column == "attack" else "right", no_wrap=True)
     for row in rows:
         bounded = row["epsilon"] is not None
@@ -77,8 +67,9 @@ def robustness_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
             f"{row['seconds']:.1f}",
             style="bold" if worst else None,
         )
-    if any(row.get("weak") for row in rows):
-        table.caption = "* its steps cannot cross the ball; this figure is too low"
+    weak = dict.fromkeys(f"* {row['attack']} is too weak: {row['weak']}" for row in rows if row.get("weak"))
+    if weak:
+        table.caption = "\n".join(weak)
         table.caption_justify = "left"
     return table
 
