@@ -29,6 +29,9 @@ from qshield_qiskit.reporting.robustness import WORST_CASE, Key, Row, attack_tit
 MOST_GALLERIES = 4
 MOST_WEIGHTS = 6
 
+FIXED = 1e-6
+"""Shares of the quantum branch that differ by less are one share."""
+
 
 @dataclass(frozen=True)
 class Plate:
@@ -166,7 +169,10 @@ def _weights(row: Row) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None
     if kept is None or kept.weight_clean is None or kept.weight_adversarial is None:
         return None
     chosen = attacked(row, kept) & np.isfinite(kept.weight_adversarial)
-    return (kept.weight_clean[chosen], kept.weight_adversarial[chosen]) if chosen.any() else None
+    clean, adversarial = kept.weight_clean[chosen], kept.weight_adversarial[chosen]
+    if not chosen.any() or np.ptp(np.concatenate([clean, adversarial])) < FIXED:
+        return None  # a fusion that weighs all images alike
+    return clean, adversarial
 
 
 def gallery_plates(model: Subject) -> list[Plate]:
