@@ -1,0 +1,128 @@
+"""Attacks where the answer is known: linear models, equal methods, steps and balls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from art.attacks.evasion import MomentumIterativeMethod
+from attacked import check, run
+from classifiers import (
+    images_and_labels,
+    trained_cnn,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from qshield_qiskit.robustness.attacked_model import AttackedModel
+from qshield_qiskit.robustness.attacking import attack, weakness
+from qshield_qiskit.robustness.attacks import ATTACKS, PRESETS, build
+from qshield_qiskit.robustness.attacks.gradient import SteppedAttack
+from qshield_qiskit.robustness.attacks.victim import Victim
+from qshield_qiskit.robustness.attacks.vmi_fgsm import VarianceTuningMethod
+
+
+def linear(margin: float = 0.05) -> tuple[nn.Sequential, Tensor, Tensor, Tensor, Tensor]:
+    """Two linear classes near the middle of the cube: model, images, labels, |margins| and the weights' difference."""
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+    images = 0.5 + 0.1 * (torch.rand(12, 1, 4, 4) - 0.5)
+    with torch.no_grad():
+        w = model[1].weight[0] - model[1].weight[1]
+        model[1].bias[0] = model[1].bias[1] - w.sum() / 2 + margin * w.abs().sum()
+        logits = model(images)
+    return model, images, logits.argmax(1), (logits[:, 0] - logits[:, 1]).abs(), w
+
+
+def test_fgsm_on_a_linear_model_needs_margin_over_l1():
+    model, images, labels, margins, w = linear()
+    for i in range(3):
+        least = float(margins[i] / w.abs().sum())
+        data = (images[i : i + 1], labels[i : i + 1])
+        assert run(model, "fgsm", data=data, epsilon=1.001 * least).asr == 1
+        assert run(model, "fgsm", data=data, epsilon=0.999 * least).asr == 0
+
+
+@pytest.mark.parametrize("name", ["pgd", "mim", "apgd", "vmi_fgsm"])
+def test_steps_on_a_linear_model_need_margin_over_l1_too(name):
+    model, images, labels, margins, w = linear()
+    data = (images[:1], labels[:1])
+    least = float(margins[0] / w.abs().sum())
+    assert run(model, name, data=data, epsilon=1.02 * least, parameters={"steps": 40}).asr == 1
+    assert run(model, name, data=data, epsilon=0.99 * least, parameters={"steps": 40}).asr == 0
+
+
+@pytest.mark.parametrize(("name", "longer"), [("deepfool", 1.025), ("cw_l2", 1.025)])
+def test_the_smallest_l2_perturbation_of_a_linear_model_is_margin_over_l2(name, longer):
+    """DeepFool lengthens by its overshoot of 2 %; C&W, in steps of 0.02, is held to 2.5 %."""
+    model, images, labels, margins, w = linear()
+    outcome = attack(model, images, labels, name)
+    ratio = outcome.l2 / (margins / w.norm())
+    assert outcome.asr == 1
+    assert ratio.min() > 0.9999
+    assert ratio.max() < longer
+
+
+@pytest.mark.parametrize("margin", [0.05, 0.3])
+def test_the_smallest_sup_perturbation_of_a_linear_model_is_margin_over_l1(margin):
+    """Also where it is farther away than one descent goes. Steps are of 0.01, so near ones are held to 15 %."""
+    model, images, labels, margins, w = linear(margin)
+    outcome = attack(model, images, labels, "cw_linf")
+    ratio = outcome.linf / (margins / w.abs().sum())
+    assert outcome.asr == 1
+    assert ratio.min() > 0.9999
+    assert ratio.max() < (1.15 if margin < 0.1 else 1.03)
+
+
+@pytest.mark.parametrize("name", ["cw_l2", "cw_linf", "deepfool"])
+def test_the_smallest_perturbation_is_found_on_every_image(name):
+    images, labels = images_and_labels(60)
+    assert attack(trained_cnn(), images, labels, name).asr == 1
+
+
+def test_the_papers_line_search_of_carlini_and_wagner():
+    images, labels = images_and_labels(4)
+    outcome = attack(trained_cnn(), images, labels, "cw_l2", parameters=PRESETS["paper"]["cw_l2"])
+    check(outcome, images)
+    assert outcome.asr > 0
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_variance_tuning_without_neighbourhood_is_the_momentum_method(targeted):
+    images, labels = images_and_labels(12)
+    victim = Victim(AttackedModel(trained_cnn().requires_grad_(False)), (1, 8, 8), 10)
+    one_hot = np.eye(10, dtype=np.float32)[labels]
+    shared: dict[str, Any] = {"eps": 0.1, "eps_step": 0.02, "max_iter": 8, "decay": 0.9}
+    tuned = VarianceTuningMethod(victim, **shared, neighbours=1, beta=0.0, targeted=targeted)
+    momentum = MomentumIterativeMethod(victim, **shared, targeted=targeted, verbose=False)
+    np.testing.assert_allclose(
+        tuned.generate(images.numpy(), one_hot), momentum.generate(images.numpy(), one_hot), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "epsilon", "weak"),
+    [
+        ("pgd", PRESETS["paper"]["pgd"], 32 / 255, True),
+        ("vmi_fgsm", PRESETS["paper"]["vmi_fgsm"], 32 / 255, True),
+        ("pgd", {}, 32 / 255, False),
+        ("mim", {}, 1.0, False),
+        ("pgd", {"steps": 20, "step_size": 0.01}, 0.1, False),
+        ("pgd", {"steps": 19, "step_size": 0.01}, 0.1, True),
+        ("apgd", {"steps": 1}, 0.5, False),
+        ("cw_l2", {}, None, False),
+    ],
+)
+def test_steps_that_cannot_cross_the_ball_are_weak(name, parameters, epsilon, weak):
+    reason = weakness(build(name, parameters), epsilon)
+    assert (reason is not None) == weak
+
+
+@pytest.mark.parametrize("name", [name for name, kind in ATTACKS.items() if issubclass(kind, SteppedAttack)])
+@settings(max_examples=20, deadline=None)
+@given(steps=st.integers(1, 500), epsilon=st.floats(1e-4, 1))
+def test_default_steps_cross_the_ball(name, steps, epsilon):
+    assert weakness(build(name, {"steps": steps}), epsilon) is None
