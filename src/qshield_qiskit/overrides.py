@@ -155,7 +155,7 @@ def _explain_one(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str
         return f"{came}: expected ", expected + (f"; did you mean {near[0]}?" if near else "")
     if detail["type"] == "value_error":
         message = detail["msg"].removeprefix("Value error, ")
-        return f"{key}: {message}" if key else message, ""
+        return message if message.startswith(key) else f"{key}: {message}", ""
     return f"{came}: expected ", _expected(detail)
 
 

@@ -73,7 +73,7 @@ def _bars() -> Iterator[judgement.Announce]:
         TextColumn("fooled {task.fields[fooled]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
 
         def announce(name: str, epsilon: float | None) -> Any:
             for finished in progress.task_ids:
