@@ -74,6 +74,7 @@ def robustness_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
             _number(row["median_l2"]),
             _number(row["median_linf"]),
             f"{row['queries']:,.0f}",
+            f"{row['gradients']:,.0f}",
             f"{row['seconds']:.1f}",
             style="bold" if worst else None,
         )

@@ -94,7 +94,7 @@ def ablation(evidence: Evidence) -> Check:
             if model is constant and attacked.attacked:
                 moved = max(moved, abs(attacked.asr - asr))
         said.append(words)
-    passed = moved > max(USED, 1 / len(evidence.labels))
+    passed = moved - max(USED, 1 / len(evidence.labels)) > 1e-9  # more than one image, not its rounding
     verdict = "the quantum branch is used" if passed else "the quantum branch is not used"
     says = f"{verdict}: points of accuracy, and of ASR, that change when its output is {', '.join(said)}"
     return Check("ablation", False, passed, moved, USED, says)
