@@ -404,3 +404,21 @@ def test_attack_without_any_run(qshield):
     result = qshield("attack")
     assert (result.exit_code, result.stderr.strip().count("\n")) == (2, 0)
     assert "qshield train" in result.stderr
+
+
+def test_the_verdict_command_prints_every_check(qshield, run, monkeypatch):
+    result = qshield("verdict", str(run.folder.path), "--quick", "--json", *VERDICT)
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found == json.loads((run.folder.path / "verdict.json").read_text())
+    monkeypatch.setattr(judgement, "judge_run", lambda *given, **more: found)
+    shown = qshield("verdict", str(run.folder.path)).stdout
+    assert f"verdict (quick)  {found['verdict']}" in shown
+    for check in found["checks"]:
+        assert check["name"] in shown
+
+
+def test_the_verdict_command_refuses_in_one_line(qshield, run):
+    result = qshield("verdict", str(run.folder.path), "verdict.images=41")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "41 images were asked for, but digits has 40 test images" in result.stderr
