@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,6 +45,7 @@ class Started:
     """
 
     targeted: bool
+    generate: Callable[..., Images]
 
     def _init_sample(
         self, x: Any, y: int, y_p: int, init_pred: int, adv_init: Any, *rest: Any
@@ -57,6 +59,17 @@ class StartedHopSkipJump(Started, ArtHopSkipJump):  # type: ignore[misc]
 
 class StartedBoundary(Started, BoundaryAttack):  # type: ignore[misc]
     """The boundary attack from a given start."""
+
+
+def walk(method: Started, task: Task) -> Images:
+    """Run a decision-based method on the images that have a starting point; the others come back as they are."""
+    start, possible = starting_points(task)
+    images = task.images.copy()
+    if possible.any():
+        images[possible] = method.generate(
+            task.images[possible], task.one_hot[possible], x_adv_init=start[possible]
+        )
+    return images
 
 
 class HopSkipJump(Attack):
@@ -79,23 +92,17 @@ class HopSkipJump(Attack):
 
     def generate(self, task: Task) -> Images:
         """Run ART's method on the images that have a starting point."""
-        start, possible = starting_points(task)
-        images = task.images.copy()
-        if possible.any():
-            attack = StartedHopSkipJump(
-                task.victim(),
-                batch_size=task.batch_size,
-                targeted=task.targeted,
-                norm=task.art_norm,
-                max_iter=self.steps,
-                max_eval=self.most_evaluations,
-                init_eval=min(self.first_evaluations, self.most_evaluations),
-                verbose=False,
-            )
-            images[possible] = attack.generate(
-                task.images[possible], task.one_hot[possible], x_adv_init=start[possible]
-            )
-        return images
+        method = StartedHopSkipJump(
+            task.victim(),
+            batch_size=task.batch_size,
+            targeted=task.targeted,
+            norm=task.art_norm,
+            max_iter=self.steps,
+            max_eval=self.most_evaluations,
+            init_eval=min(self.first_evaluations, self.most_evaluations),
+            verbose=False,
+        )
+        return walk(method, task)
 
 
 class Boundary(Attack):
@@ -120,21 +127,15 @@ class Boundary(Attack):
 
     def generate(self, task: Task) -> Images:
         """Run ART's method on the images that have a starting point."""
-        start, possible = starting_points(task)
-        images = task.images.copy()
-        if possible.any():
-            attack = StartedBoundary(
-                task.victim(),
-                batch_size=task.batch_size,
-                targeted=task.targeted,
-                delta=self.step_size,
-                epsilon=self.step_size,
-                max_iter=self.steps,
-                num_trial=self.trials,
-                sample_size=self.candidates,
-                verbose=False,
-            )
-            images[possible] = attack.generate(
-                task.images[possible], task.one_hot[possible], x_adv_init=start[possible]
-            )
-        return images
+        method = StartedBoundary(
+            task.victim(),
+            batch_size=task.batch_size,
+            targeted=task.targeted,
+            delta=self.step_size,
+            epsilon=self.step_size,
+            max_iter=self.steps,
+            num_trial=self.trials,
+            sample_size=self.candidates,
+            verbose=False,
+        )
+        return walk(method, task)
