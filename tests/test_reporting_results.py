@@ -57,13 +57,16 @@ def test_both_files_say_the_same(tmp_path):
     items = results([run], commands)
     written = write_results(tmp_path / "kept" / "digits", "Digits", items)
     assert [path.name for path in written] == ["digits.json", "digits.md"]
-    assert json.loads(written[0].read_text()) == items
+    for kept, item in zip(json.loads(written[0].read_text()), items, strict=True):
+        assert kept["asr"] == pytest.approx(item["asr"], abs=1e-5)
+        assert (kept["epsilon"], kept["command"]) == (item["epsilon"], item["command"])
     text = written[1].read_text()
     assert text == markdown("Digits", items)
     assert "qshield attack last attack=paper attack.epsilon=0.1 attack.images=60" in text
     item = next(item for item in items if item["preset"] == "paper")
     assert f"{100 * item['asr']['pgd']:.1f} (" in text
     assert item["verdict"] in text
+    assert "DeepFool, minimum L2 |" in text
 
 
 def test_a_run_without_a_ball_is_refused_in_one_line(tmp_path):

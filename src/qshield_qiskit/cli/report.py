@@ -59,7 +59,7 @@ def _keep_results(path: Path, loaded: Sequence[runs.Run], attacked: Sequence[Rob
         "; ".join([runs.training_command(run), *attack_commands(read)])
         for run, read in zip(loaded, attacked, strict=True)
     ]
-    return write_results(path, path.stem, results_of(attacked, commands))
+    return write_results(path, f"Robustness on {path.stem}", results_of(attacked, commands))
 
 
 def _circuit(loaded: Sequence[runs.Run]) -> Figure | None:

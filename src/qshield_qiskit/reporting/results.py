@@ -142,8 +142,10 @@ def _item(block: Block, images: NDArray[np.int64], command: str) -> dict[str, An
         "asr": {name: share.value for name, share in shares.items()},
         "asr_interval": {name: [share.low, share.high] for name, share in shares.items()},
         "asr_own": {name: row.figures["asr_own"] for name, row in block.rows.items()},
-        "median_l2": {
-            name: row.figures["median_l2"] for name, row in block.rows.items() if row.key.epsilon is None
+        "median_norm": {
+            name: {"norm": row.key.norm, "value": row.figures[f"median_{row.key.norm}"]}
+            for name, row in block.rows.items()
+            if row.key.epsilon is None
         },
         "too_weak": [name for name, row in block.rows.items() if row.figures.get("weak")],
         "seconds": sum(row.figures["seconds"] for row in block.rows.values()),
@@ -169,7 +171,8 @@ def markdown(title: str, items: Sequence[Mapping[str, Any]]) -> str:
         lines += ["", *_table(preset, epsilon, members)]
     if items:
         lines += ["", "Made by:", "", "```sh"]
-        lines += dict.fromkeys(line for item in items for line in str(item["command"]).split("; "))
+        commands = dict.fromkeys(str(item["command"]) for item in items)
+        lines += "\n\n".join(command.replace("; ", "\n") for command in commands).split("\n")
         lines += ["```"]
     return "\n".join(lines) + "\n"
 
@@ -191,13 +194,24 @@ def _table(preset: str | None, epsilon: float, members: Sequence[Mapping[str, An
     for attack in dict.fromkeys(name for item in members for name in item["asr"]):
         weak = any(attack in item["too_weak"] for item in members)
         cells = [_cell(item, attack) for item in members]
-        lines.append(_row(attack_title(attack) + (" \\*" if weak else ""), cells))
+        norms = {item["median_norm"][attack]["norm"] for item in members if attack in item["median_norm"]}
+        goal = "".join(f", minimum {norm_title(norm)}" for norm in sorted(norms))
+        lines.append(_row(attack_title(attack) + goal + (" \\*" if weak else ""), cells))
     worst = [_share(item["worst_case_asr"], item["worst_case_interval"]) for item in members]
     lines.append(_row("**worst case** of the bounded", [f"**{share}**" for share in worst]))
     lines.append(_row("seconds", [f"{item['seconds']:,.0f}" for item in members]))
     if any(item["too_weak"] for item in members):
         lines += ["", "\\* Its steps cannot cross the ball: the figure is too low."]
     return lines
+
+
+def _rounded(value: Any) -> Any:
+    """Cut figures to what intervals leave of them, five decimals; epsilon stays as it is."""
+    if isinstance(value, dict):
+        return {key: each if key == "epsilon" else _rounded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    return round(value, 5) if isinstance(value, float) else value
 
 
 def _row(name: str, cells: Sequence[str]) -> str:
@@ -208,8 +222,10 @@ def _cell(item: Mapping[str, Any], attack: str) -> str:
     if attack not in item["asr"]:
         return ""
     share = _share(item["asr"][attack], item["asr_interval"][attack])
-    median = item["median_l2"].get(attack)
-    return share if median is None else f"{share}; median L2 {median:.2f}"
+    median = item["median_norm"].get(attack, {"value": None})
+    if median["value"] is None:
+        return share
+    return f"{share}; median {norm_title(median['norm'])} {median['value']:.3g}"
 
 
 def _share(value: float, interval: Sequence[float]) -> str:
@@ -233,6 +249,6 @@ def attack_commands(run: RobustRun) -> list[str]:
 def write_results(path: Path, title: str, items: Sequence[Mapping[str, Any]]) -> list[Path]:
     """Write items as `path`.json and `path`.md, and give both files."""
     written = [path.with_suffix(".json"), path.with_suffix(".md")]
-    write_atomically(written[0], json.dumps(list(items), indent=1) + "\n")
+    write_atomically(written[0], json.dumps(_rounded(list(items)), indent=1) + "\n")
     write_atomically(written[1], markdown(title, items))
     return written
