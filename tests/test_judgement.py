@@ -305,6 +305,27 @@ def test_a_damaged_table_is_one_line(run):
 VERDICT = ("verdict.images=12",)
 
 
+def test_a_stand_ins_gradient_makes_a_row_of_its_own(run):
+    judgement.attack_run(run, [*FEW, "attack=fgsm", "attack.epsilon=0.1"])
+    judgement.attack_run(run, [*FEW, "attack=fgsm", "attack.epsilon=0.1", "attack.bpda=aer_ideal"])
+    rows = [row for row in read_rows(run.folder) if row["attack"] == "fgsm"]
+    assert [row["bpda"] for row in rows] == [None, "aer_ideal"]
+    assert len({row["outcomes"] for row in rows}) == 2
+
+
+def test_a_target_leaves_the_accuracy_open(run):
+    rows = judgement.attack_run(run, [*PGD, "attack.epsilon=0.3", "attack.target=3"])
+    assert [row["robust_accuracy"] for row in rows] == [None, None]
+
+
+def test_a_quick_verdict_does_not_replace_a_full_one(run):
+    full = {"verdict": "suspect", "quick": False, "epsilon": 0.3, "backend": "aer_noisy", "checks": []}
+    run.folder.write_json("verdict.json", full)
+    found = judgement.standing_verdict(run, [*VERDICT, "attack.epsilon=0.1"])
+    assert (found["quick"], found["epsilon"]) == (True, 0.1)
+    assert json.loads((run.folder.path / "verdict.json").read_text()) == full
+
+
 def test_the_verdict_of_a_run(run):
     heard: list[tuple[str, int, int]] = []
     found = judgement.judge_run(run, VERDICT, quick=True, progress=lambda *now: heard.append(now))

@@ -8,7 +8,8 @@ from robust_run import write_run
 
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.reporting.folder import RunFolder
-from qshield_qiskit.reporting.results import attack_commands, markdown, results, write_results
+from qshield_qiskit.reporting.results import attack_commands, results, write_results
+from qshield_qiskit.reporting.results_table import markdown, reporting
 from qshield_qiskit.reporting.robustness import read_run
 
 
@@ -85,3 +86,34 @@ def test_an_attack_of_two_presets_counts_in_both(tmp_path):
     by_preset = {item["preset"]: item for item in items}
     assert by_preset["paper"]["asr"]["fgsm"] == by_preset["standard"]["asr"]["fgsm"]
     assert set(by_preset["standard"]["asr"]) == {"fgsm"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "1 seed; it lacks 3 seeds of every model, 1,000 images"),
+        ({"n": 1000, "seeds": (0, 1, 2)}, "3 seeds"),
+        ({"n": 1000, "seeds": (0, 1, 2), "verdict": None}, "3 seeds; it lacks a verdict on every model"),
+    ],
+)
+def test_a_table_says_what_it_lacks(tmp_path, changes, says):
+    (item,) = [i for i in results([attacked(tmp_path / "a")], ["-"]) if i["preset"] == "paper"]
+    seeds = changes.pop("seeds", (0,))
+    assert reporting([item | changes | {"seed": seed} for seed in seeds]).endswith(says)
+
+
+def test_blocks_keep_backends_and_image_sets_apart(tmp_path):
+    write_run(tmp_path / "a")
+    rows = json.loads((tmp_path / "a" / "robustness.json").read_text())
+    for row in rows:
+        row["presets"] = ["paper"]
+    other = [row | {"backend": "aer_ideal"} for row in rows if row["attack"] == "fgsm"]
+    fewer = [row | {"image_set": "else"} for row in rows if row["attack"] == "pgd" and row["epsilon"] == 0.1]
+    (tmp_path / "a" / "robustness.json").write_text(json.dumps([*rows, *other, *fewer]))
+    items = [i for i in results([read_run(RunFolder(tmp_path / "a"))], ["-"]) if i["epsilon"] == 0.1]
+    assert [(i["backend"], set(i["asr"]) >= {"pgd", "fgsm"}) for i in items] == [
+        ("aer_noisy", True),
+        ("aer_ideal", False),
+        ("aer_noisy", False),
+    ]
+    assert [i["verdict"] is None for i in items] == [False, True, False]

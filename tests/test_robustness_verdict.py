@@ -20,8 +20,8 @@ import qshield_qiskit as qs
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.robustness.verdict import CHECKS, CLEAR, MASKING, SUSPECT, Check, decide
 from qshield_qiskit.robustness.verdict.ablation import Ablated
-from qshield_qiskit.robustness.verdict.evidence import QUICK, Evidence
-from qshield_qiskit.robustness.verdict.reporting import reporting
+from qshield_qiskit.robustness.verdict.alternatives import black_box
+from qshield_qiskit.robustness.verdict.evidence import QUICK, Effort, Evidence
 from qshield_qiskit.robustness.verdict.stability import batch_invariance, determinism
 
 EPSILON = 0.1
@@ -183,6 +183,21 @@ def test_the_model_and_the_generators_stay_as_they_were():
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
+def test_a_surrounding_no_grad_does_not_look_like_masking():
+    model = trained_cnn()
+    with torch.no_grad():
+        found = qs.verdict(model, *images_and_labels(8), epsilon=EPSILON, quick=True)
+    assert failed(found, hard=True) == set()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_black_box_attacks_on_a_random_model_that_answers_otherwise_when_asked_again(seed):
+    effort = Effort(steps=3, restarts=1, targets=1, proposals=5, probed=4, walked=5)
+    model = cheats.FreshProjection(trained_cnn(), strength=3.0)
+    evidence = Evidence(model, *images_and_labels(16), EPSILON, 1, seed, batch_size=256, effort=effort)
+    assert 0 <= black_box(evidence).figure <= 1
+
+
 def test_the_same_seed_gives_the_same_figures():
     model, images, labels = trained_cnn(), *images_and_labels(10)
     first, second = (qs.verdict(model, images, labels, epsilon=EPSILON, quick=True, seed=3) for _ in range(2))
@@ -255,22 +270,3 @@ def test_hard_failures_decide_and_null_does_not_count(checks):
     hard = any(check.passed is False and check.hard for check in checks)
     soft = any(check.passed is False and not check.hard for check in checks)
     assert decide(checks) == (MASKING if hard else SUSPECT if soft else CLEAR)
-
-
-@pytest.mark.parametrize(
-    ("table", "passed", "lacks"),
-    [
-        ({"worst_case": True, "same_images": True, "num_images": 1000, "num_seeds": 3}, True, None),
-        ({"worst_case": False, "same_images": True, "num_images": 1000, "num_seeds": 3}, False, "worst case"),
-        (
-            {"worst_case": True, "same_images": False, "num_images": 1000, "num_seeds": 3},
-            False,
-            "same images",
-        ),
-        ({"worst_case": True, "same_images": True, "num_images": 1000, "num_seeds": 1}, False, "3 seeds"),
-    ],
-)
-def test_a_table_is_checked_where_it_is_made(table, passed, lacks):
-    check = reporting(**table)
-    assert check.passed is passed
-    assert lacks is None or lacks in check.says

@@ -128,13 +128,16 @@ def attack_run(
     return rows + put_worst_cases(run.folder, rows)
 
 
-def judge_run(run: Run, dotted: Sequence[str] = (), *, quick: bool = False, progress: Any = None) -> Row:
+def judge_run(
+    run: Run, dotted: Sequence[str] = (), *, quick: bool = False, keep: bool = True, progress: Any = None
+) -> Row:
     """Judge whether a run's robustness figures may be believed, and keep the verdict as verdict.json.
 
     Args:
         run: The run.
         dotted: Overrides of verdict, attack (epsilon, eot), backend and the data's place.
         quick: Weaker attacks, for a first answer.
+        keep: Write it to verdict.json.
         progress: As for `verdict`.
 
     Returns:
@@ -157,12 +160,17 @@ def judge_run(run: Run, dotted: Sequence[str] = (), *, quick: bool = False, prog
         progress=progress,
     )
     found |= {"backend": settings.backend.name, "backend_options": _backend_options(settings)}
-    run.folder.write_json(VERDICT, found)
+    if keep:
+        run.folder.write_json(VERDICT, found)
     return found
 
 
 def standing_verdict(run: Run, dotted: Sequence[str] = (), *, progress: Any = None) -> Row:
-    """Give the verdict that the run already has for this epsilon, backend and eot, else a quick one."""
+    """Give the verdict that the run already has for this epsilon, backend and eot, else a quick one.
+
+    A quick one does not replace a full one of another ball or backend.
+    """
+    keep = True
     if (run.folder.path / VERDICT).is_file():
         settings = runs.override(run.config, dotted, KEYS)
         found: Row = run.folder.read_json(VERDICT, f"qshield verdict {run.folder.path}")
@@ -174,7 +182,8 @@ def standing_verdict(run: Run, dotted: Sequence[str] = (), *, progress: Any = No
         }
         if all(found.get(key) == value for key, value in asked.items()):
             return found
-    return judge_run(run, dotted, quick=True, progress=progress)
+        keep = bool(found.get("quick"))
+    return judge_run(run, dotted, quick=True, keep=keep, progress=progress)
 
 
 def _judged_radius(settings: Settings) -> float:
@@ -214,6 +223,7 @@ def _keep(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Ro
         "attack": outcome.attack,
         "norm": outcome.norm,
         "epsilon": outcome.epsilon,
+        "bpda": settings.attack.bpda,
         "backend": settings.backend.name,
         "backend_options": _backend_options(settings),
         "parameters": outcome.parameters,
@@ -231,7 +241,7 @@ def _keep(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Ro
     row = {
         **identity,
         "presets": [settings.attack.name] if _is_a_preset(settings.attack) else [],
-        **shares(attacked, fooled, count),
+        **shares(attacked, fooled, count, targeted=settings.attack.target is not None),
         "image_set": image_set(range(count)),
         **{f"median_{norm}": outcome.median(norm) for norm in ("l0", "l2", "linf")},
         "queries": outcome.queries,

@@ -81,13 +81,13 @@ class Subject:
 
     @property
     def is_own(self) -> bool:
-        """Whether it ran on what it was trained on, so that the run's verdict and metrics are about it."""
-        return not self.several_backends or self.backend == self.run.own_backend
+        """Whether it ran on what it was trained on, so that the run's metrics are about it."""
+        return self.backend == self.run.own_backend
 
     @property
     def verdict(self) -> Mapping[str, Any] | None:
         """The verdict on it; None if there is none yet."""
-        return self.run.verdict if self.is_own else None
+        return self.run.verdict_on(self.backend)
 
     @property
     def verdict_words(self) -> str:

@@ -17,7 +17,7 @@ from qshield_qiskit.reporting.robustness import ROBUSTNESS, WORST_CASE
 
 Row = dict[str, Any]
 
-BALL = ("norm", "epsilon", "backend", "backend_options", "seed", "eot", "target", "source")
+BALL = ("norm", "epsilon", "bpda", "backend", "backend_options", "seed", "eot", "target", "source")
 """What the members of a worst case have in common."""
 
 
@@ -64,13 +64,14 @@ def put_row(folder: RunFolder, row: Row) -> Row:
     return row
 
 
-def shares(attacked: int, fooled: int, count: int) -> Row:
+def shares(attacked: int, fooled: int, count: int, *, targeted: bool = False) -> Row:
     """Give ASR with its Wilson interval, and the accuracy that is left.
 
     Args:
         attacked: Images that the model classified correctly.
         fooled: Those of them that the attack turned.
         count: All images.
+        targeted: Whether a class was aimed at, which leaves the accuracy open.
     """
     asr = fooled / attacked if attacked else 0.0
     low, high = wilson_interval(fooled, attacked)
@@ -82,7 +83,7 @@ def shares(attacked: int, fooled: int, count: int) -> Row:
         "asr_own": asr,
         "asr_low": low,
         "asr_high": high,
-        "robust_accuracy": (attacked - fooled) / count,
+        "robust_accuracy": None if targeted else (attacked - fooled) / count,
     }
 
 
@@ -101,7 +102,7 @@ def put_worst_cases(folder: RunFolder, new: Sequence[Row]) -> list[Row]:
     Returns:
         The new rows of the worst cases.
     """
-    asked = {tuple(row[key] for key in BALL): row for row in new if row["epsilon"] is not None}
+    asked = {tuple(row.get(key) for key in BALL): row for row in new if row["epsilon"] is not None}
     return [_put_worst_case(folder, ball, first) for ball, first in asked.items()]
 
 
@@ -120,7 +121,7 @@ def _put_worst_case(folder: RunFolder, ball: tuple[Any, ...], first: Row) -> Row
         "attack": WORST_CASE,
         **{key: first[key] for key in BALL},
         "parameters": {"attacks": [row["attack"] for row in members]},
-        **shares(int(correct.sum()), int(fooled.sum()), len(correct)),
+        **shares(int(correct.sum()), int(fooled.sum()), len(correct), targeted=first["target"] is not None),
         "image_set": first["image_set"],
         **{f"median_{norm}": None for norm in ("l0", "l2", "linf")},
         **{

@@ -200,6 +200,7 @@ def _overrides(row: Row, own_backend: str | None) -> tuple[str, ...]:
         "attack.norm": key.norm,
         "attack.epsilon": None if key.epsilon is None else radius_title(key.epsilon),
         "attack.target": key.target,
+        "attack.bpda": figures.get("bpda"),
         "attack.images": figures["n"],
         "attack.eot": figures["eot"] if figures.get("eot", 1) != 1 else None,
     }

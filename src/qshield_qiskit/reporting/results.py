@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
 from qshield_qiskit.reporting.comparison import Share
+from qshield_qiskit.reporting.results_table import markdown
 from qshield_qiskit.reporting.robustness import (
     WORST_CASE,
     RobustRun,
     Row,
-    attack_title,
-    norm_title,
     radius_title,
 )
 
@@ -45,11 +44,34 @@ class Block:
     rows: Mapping[str, Row]
 
     @property
+    def figures(self) -> Mapping[str, Any]:
+        """What all rows have in common stands in any of them."""
+        return next(iter(self.rows.values())).figures
+
+    @property
+    def backend(self) -> str:
+        """What the model ran on."""
+        return next(iter(self.rows.values())).backend
+
+    @property
+    def verdict(self) -> Mapping[str, Any] | None:
+        """The verdict, if it is about this backend, epsilon and number of draws."""
+        verdict = self.run.verdict_on(self.backend)
+        if verdict is None or verdict.get("eot", 1) != self.figures.get("eot", 1):
+            return None
+        return verdict if abs(verdict["epsilon"] - self.epsilon) < 1e-9 else None
+
+    @property
     def correct(self) -> NDArray[np.int64]:
         """Which images the model classifies correctly."""
         outcomes = next(iter(self.rows.values())).outcomes
         assert outcomes is not None
         return outcomes.index[outcomes.correct]
+
+    @property
+    def table(self) -> tuple[Any, ...]:
+        """Tell which blocks belong side by side: the same preset and epsilon on the same images."""
+        return self.preset, self.epsilon, self.figures["image_set"]
 
     def fooled(self, attack: str, images: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Say which of the images an attack fooled."""
@@ -75,16 +97,26 @@ def blocks(runs: Sequence[RobustRun]) -> list[Block]:
             and row.key.target is None
             and not row.key.transferred
         ]
-        groups: dict[tuple[str | None, float], dict[str, Row]] = {}
+        groups: dict[tuple[Any, ...], dict[str, Row]] = {}
         for row in rows:
             if row.key.epsilon is not None and row.key.norm == "linf":
                 for preset in _presets(row):
-                    groups.setdefault((preset, row.key.epsilon), {})[row.key.attack] = row
-        for (preset, _), group in groups.items():
-            unbounded = [row for row in rows if row.key.epsilon is None and preset in _presets(row)]
+                    groups.setdefault((preset, row.key.epsilon, *_setting(row)), {})[row.key.attack] = row
+        for (preset, _, *setting), group in groups.items():
+            unbounded = [
+                row
+                for row in rows
+                if row.key.epsilon is None and preset in _presets(row) and _setting(row) == tuple(setting)
+            ]
             group.update({row.key.attack: row for row in unbounded})
-        found += [Block(run, preset, epsilon, group) for (preset, epsilon), group in groups.items()]
+        found += [Block(run, preset, epsilon, group) for (preset, epsilon, *_), group in groups.items()]
     return found
+
+
+def _setting(row: Row) -> tuple[Any, ...]:
+    """Tell what the attacks of a block must have in common besides preset and epsilon."""
+    figures = row.figures
+    return row.backend, figures.get("eot", 1), figures.get("bpda"), figures.get("seed"), figures["image_set"]
 
 
 def _presets(row: Row) -> list[str | None]:
@@ -114,7 +146,7 @@ def results(runs: Sequence[RobustRun], commands: Sequence[str]) -> list[dict[str
             )
     items = []
     for block in every:
-        peers = [other for other in every if (other.preset, other.epsilon) == (block.preset, block.epsilon)]
+        peers = [other for other in every if other.table == block.table]
         images = reduce(np.intersect1d, (peer.correct for peer in peers))
         items.append(_item(block, images, commands[list(runs).index(block.run)]))
     return items
@@ -126,12 +158,14 @@ def _item(block: Block, images: NDArray[np.int64], command: str) -> dict[str, An
     model = {"none": CLASSICAL.get(backbone, backbone), "control": "control"}
     shares = {name: Share(int(block.fooled(name, images).sum()), len(images)) for name in block.rows}
     worst = Share(int(block.worst_case(images).sum()), len(images))
-    first = next(iter(block.rows.values())).figures
+    first, verdict = block.figures, block.verdict
     return {
         "dataset": settings["dataset"]["name"],
         "model": model.get(branch, f"hqcnn-{settings['circuit']['name']}"),
         "defence": settings["training"].get("defence", "none"),
-        "backend": first["backend"],
+        "backend": block.backend,
+        "eot": first.get("eot", 1),
+        "image_set": first["image_set"],
         "epsilon": block.epsilon,
         "preset": block.preset,
         "seed": settings["seed"],
@@ -151,58 +185,12 @@ def _item(block: Block, images: NDArray[np.int64], command: str) -> dict[str, An
         "seconds": sum(row.figures["seconds"] for row in block.rows.values()),
         "worst_case_asr": worst.value,
         "worst_case_interval": [worst.low, worst.high],
-        "verdict": None if run.verdict is None else run.verdict["verdict"],
+        "verdict": None if verdict is None else verdict["verdict"],
         "failed_checks": None
-        if run.verdict is None
-        else [check["name"] for check in run.verdict["checks"] if check["passed"] is False],
+        if verdict is None
+        else [check["name"] for check in verdict["checks"] if check["passed"] is False],
         "command": command,
     }
-
-
-def markdown(title: str, items: Sequence[Mapping[str, Any]]) -> str:
-    """Lay items out as tables, one for each preset and epsilon, a column for each model.
-
-    >>> print(markdown("Nothing", []), end="")
-    # Nothing
-    """
-    lines = [f"# {title}"]
-    for preset, epsilon in dict.fromkeys((item["preset"], item["epsilon"]) for item in items):
-        members = [item for item in items if (item["preset"], item["epsilon"]) == (preset, epsilon)]
-        lines += ["", *_table(preset, epsilon, members)]
-    if items:
-        lines += ["", "Made by:", "", "```sh"]
-        commands = dict.fromkeys(str(item["command"]) for item in items)
-        lines += "\n\n".join(command.replace("; ", "\n") for command in commands).split("\n")
-        lines += ["```"]
-    return "\n".join(lines) + "\n"
-
-
-def _table(preset: str | None, epsilon: float, members: Sequence[Mapping[str, Any]]) -> list[str]:
-    first = members[0]
-    heading = f"{first['dataset']}, preset `{preset}`" if preset else str(first["dataset"])
-    lines = [
-        f"## {heading}, {norm_title('linf')} ≤ {radius_title(epsilon)}",
-        "",
-        f"ASR in percent with its 95 % Wilson interval, on the {first['common_images']:,} of the first {first['n']:,} "
-        "test images that every model here classifies correctly; ODR is of the whole test set.",
-        "",
-        "| | " + " | ".join(f"{item['model']}, seed {item['seed']}" for item in members) + " |",
-        "| --- |" + " --- |" * len(members),
-        _row("ODR", [f"{100 * item['odr']:.1f} (n = {item['odr_n']:,})" for item in members]),
-        _row("verdict", [f"**{item['verdict'] or 'none yet'}**" for item in members]),
-    ]
-    for attack in dict.fromkeys(name for item in members for name in item["asr"]):
-        weak = any(attack in item["too_weak"] for item in members)
-        cells = [_cell(item, attack) for item in members]
-        norms = {item["median_norm"][attack]["norm"] for item in members if attack in item["median_norm"]}
-        goal = "".join(f", minimum {norm_title(norm)}" for norm in sorted(norms))
-        lines.append(_row(attack_title(attack) + goal + (" \\*" if weak else ""), cells))
-    worst = [_share(item["worst_case_asr"], item["worst_case_interval"]) for item in members]
-    lines.append(_row("**worst case** of the bounded", [f"**{share}**" for share in worst]))
-    lines.append(_row("seconds", [f"{item['seconds']:,.0f}" for item in members]))
-    if any(item["too_weak"] for item in members):
-        lines += ["", "\\* Its steps cannot cross the ball: the figure is too low."]
-    return lines
 
 
 def _rounded(value: Any) -> Any:
@@ -214,35 +202,20 @@ def _rounded(value: Any) -> Any:
     return round(value, 5) if isinstance(value, float) else value
 
 
-def _row(name: str, cells: Sequence[str]) -> str:
-    return f"| {name} | " + " | ".join(cells) + " |"
-
-
-def _cell(item: Mapping[str, Any], attack: str) -> str:
-    if attack not in item["asr"]:
-        return ""
-    share = _share(item["asr"][attack], item["asr_interval"][attack])
-    median = item["median_norm"].get(attack, {"value": None})
-    if median["value"] is None:
-        return share
-    return f"{share}; median {norm_title(median['norm'])} {median['value']:.3g}"
-
-
-def _share(value: float, interval: Sequence[float]) -> str:
-    return f"{100 * value:.1f} ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})"
-
-
 def attack_commands(run: RobustRun) -> list[str]:
     """Say what to type to have a run's attacks by preset again, and the verdict."""
-    asked = dict.fromkeys(
-        (block.preset, block.epsilon, next(iter(block.rows.values())).figures["n"])
-        for block in blocks([run])
-        if block.preset is not None
-    )
-    lines = [
-        f"qshield attack last attack={preset} attack.epsilon={radius_title(epsilon)} attack.images={n}"
-        for preset, epsilon, n in asked
-    ]
+    lines: dict[str, None] = {}
+    for block in blocks([run]):
+        if block.preset is None:
+            continue
+        words = [f"attack={block.preset}", f"attack.epsilon={radius_title(block.epsilon)}"]
+        words.append(f"attack.images={block.figures['n']}")
+        if block.figures.get("eot", 1) != 1:
+            words.append(f"attack.eot={block.figures['eot']}")
+        if block.backend != run.own_backend:
+            name, *options = block.backend.split()
+            words += [f"backend={name}", *(f"backend.{option}" for option in options)]
+        lines[" ".join(["qshield attack last", *words])] = None
     return [*lines, "qshield verdict last"]
 
 

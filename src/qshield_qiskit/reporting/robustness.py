@@ -223,6 +223,14 @@ class RobustRun:
         path = self.folder.path.resolve()
         return f"{path.parent.name}/{path.name}"
 
+    def verdict_on(self, backend: str) -> Mapping[str, Any] | None:
+        """Give the verdict if it is about this backend, worded as `Row.backend`, else None."""
+        if self.verdict is None:
+            return None
+        name = self.verdict.get("backend")
+        judged = f"{name} {self.verdict.get('backend_options') or ''}".rstrip() if name else self.own_backend
+        return self.verdict if judged == backend else None
+
     @property
     def own_backend(self) -> str | None:
         """The backend it was trained on, worded as `Row.backend`."""

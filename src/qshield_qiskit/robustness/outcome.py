@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -35,7 +35,6 @@ class Outcome:
         gradients: Backward passes for an attacked image, on average.
         seconds: All together.
         weak: A sentence on why the parameters cannot be enough, or None.
-        weights: The quantum branch's share in the fusion on clean and attacked images, each (N,), or nothing.
     """
 
     attack: str
@@ -56,7 +55,6 @@ class Outcome:
     gradients: float
     seconds: float
     weak: str | None = None
-    weights: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def attacked(self) -> int:

@@ -50,6 +50,8 @@ class Victim(PyTorchClassifier):  # type: ignore[misc]
             clip_values=BOUNDS,
             device_type="gpu" if model.device.type == "cuda" else "cpu",
         )
+        self._device = model.device  # ART knows "gpu" and "cpu" only
+        self._model.to(model.device)
         self.batch_size = batch_size
 
     def predict(self, x: Any, batch_size: int = 128, **ignored: Any) -> NDArray[np.float32]:

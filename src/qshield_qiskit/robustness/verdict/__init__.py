@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from qshield_qiskit.errors import InputError
@@ -15,10 +16,9 @@ from qshield_qiskit.robustness.undisturbed import seeded, undisturbed
 from qshield_qiskit.robustness.verdict.ablation import ablation
 from qshield_qiskit.robustness.verdict.active import active_test
 from qshield_qiskit.robustness.verdict.alternatives import black_box, transfer
-from qshield_qiskit.robustness.verdict.check import CLEAR, MASKING, SUSPECT, Check, decide
+from qshield_qiskit.robustness.verdict.check import CLEAR, MASKING, SUSPECT, Check, decide, does_not_apply
 from qshield_qiskit.robustness.verdict.evidence import FULL, QUICK, Evidence
 from qshield_qiskit.robustness.verdict.gradients import gradient_correctness, gradient_path, zero_gradients
-from qshield_qiskit.robustness.verdict.reporting import single_call
 from qshield_qiskit.robustness.verdict.stability import batch_invariance, determinism
 from qshield_qiskit.robustness.verdict.strength import (
     budget,
@@ -95,7 +95,7 @@ def verdict(
     effort = QUICK if quick else FULL
     evidence = Evidence(model, images, labels, epsilon, eot, seed, batch_size, effort)
     checks = []
-    with undisturbed(model), seeded(seed):
+    with undisturbed(model), seeded(seed), torch.inference_mode(False), torch.enable_grad():
         if not evidence.correct.any():
             raise InputError(
                 f"none of the {len(labels)} images is classified correctly: nothing to attack; is the model trained?"
@@ -104,7 +104,7 @@ def verdict(
             if progress is not None:
                 progress(check.__name__, number, len(CHECKS))
             checks.append(check(evidence))
-    checks.append(single_call())
+    checks.append(does_not_apply("reporting", "this is one model; a table is checked where it is made"))
     return {
         "verdict": decide(checks),
         "checks": [asdict(check) for check in checks],

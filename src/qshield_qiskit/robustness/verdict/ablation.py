@@ -72,7 +72,7 @@ def ablation(evidence: Evidence) -> Check:
     class's output, or none, also changes what is the same for all images, which is no use of the circuit.
     """
     if evidence.branches(evidence.images[:2]) is None or not hasattr(evidence.model, "readout"):
-        return does_not_apply("ablation", "there is no quantum branch")
+        return does_not_apply("ablation", "there is no second branch")
     accuracy = float(evidence.correct.double().mean())
     asr = evidence.apgd().asr
     constant, removed = without_circuit(evidence)
@@ -94,7 +94,7 @@ def ablation(evidence: Evidence) -> Check:
             if model is constant and attacked.attacked:
                 moved = max(moved, abs(attacked.asr - asr))
         said.append(words)
-    passed = moved > max(USED, 1 / len(evidence.labels)) + 1e-9
-    verdict = "the quantum branch is used" if passed else "the quantum branch is not used"
+    passed = moved >= max(USED, 2 / max(1, int(evidence.correct.sum()))) - 1e-9  # one image is chance
+    verdict = f"the {evidence.branch} is {'' if passed else 'not '}used"
     says = f"{verdict}: points of accuracy, and of ASR, that change when its output is {', '.join(said)}"
     return Check("ablation", False, passed, moved, USED, says)

@@ -24,7 +24,7 @@ def black_box(evidence: Evidence) -> Check:
         few = torch.zeros_like(missed)
         few[torch.nonzero(missed).squeeze(1)[: evidence.effort.walked]] = True
         walked = evidence.attack("hopskipjump", only=few, norm="linf", steps=10, most_evaluations=300)
-        found[: walked.attacked] |= walked.fooled & (walked.linf <= evidence.epsilon)
+        found[: len(walked.fooled)] |= walked.fooled & (walked.linf <= evidence.epsilon)
     figure = float(found.double().mean())
     passed = figure < MOST_FOUND
     says = (
@@ -43,7 +43,7 @@ def transfer(evidence: Evidence) -> Check:
     figure = around - direct
     passed = figure <= POINT
     says = (
-        f"examples made without the quantum branch fool {around:.1%} of the images, direct ones {direct:.1%}"
+        f"examples made without the {evidence.branch} fool {around:.1%} of the images, direct ones {direct:.1%}"
         f"{'' if passed else ': the branch hides the way'}"
     )
     return Check("transfer", False, passed, figure, POINT, says)

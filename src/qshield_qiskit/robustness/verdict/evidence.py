@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +16,7 @@ from qshield_qiskit.robustness.attacked_model import AttackedModel, predict
 from qshield_qiskit.robustness.attacking import attack
 from qshield_qiskit.robustness.attacks.auto_pgd import APGDDLR, TargetedAPGD
 from qshield_qiskit.robustness.outcome import Outcome
-from qshield_qiskit.seeding import seed_everything
+from qshield_qiskit.robustness.undisturbed import seeded
 
 RANDOM = 1e-4
 """A model is random if its logits differ by more from one forward pass to the next, relative to their scale."""
@@ -111,6 +110,11 @@ class Evidence:
         exact = copy.deepcopy(self.model).double()
         return Frozen(exact, self.seed) if self.random else exact
 
+    @property
+    def branch(self) -> str:
+        """What stands beside the classical head; a control has no circuit."""
+        return "quantum branch" if getattr(self.model, "branch", "circuit") == "circuit" else "control branch"
+
     def branches(self, images: Tensor) -> Branches | None:
         """Give what happens to images (B, C, H, W) in a hybrid, or None for any other classifier."""
         known = getattr(self.model, "branches", None)
@@ -203,16 +207,11 @@ class Frozen(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify images (B, C, H, W)."""
-        python_and_torch = torch.get_rng_state(), np.random.get_state()
-        seed_everything(self.seed)
-        try:
+        with seeded(self.seed):
             logits: Tensor = self.model(images)
-        finally:
-            torch.set_rng_state(python_and_torch[0])
-            np.random.set_state(python_and_torch[1])
         return logits
 
 
 def scale(logits: Tensor) -> float:
-    """Give the size of logits, at least 1, against which differences are held."""
-    return max(1.0, float(logits.abs().max()))
+    """Give the size of the differences between logits (..., K), at least 1: the median range of a row."""
+    return max(1.0, float((logits.amax(-1) - logits.amin(-1)).median()))

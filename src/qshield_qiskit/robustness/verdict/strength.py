@@ -66,7 +66,8 @@ def unbounded(evidence: Evidence) -> Check:
     shares = {"PGD at epsilon 1": pgd.asr, "minimum-norm attacks": float(smallest.double().mean())}
     worst = min(shares, key=lambda name: shares[name])
     figure = shares[worst]
-    passed = figure >= BROKEN
+    few = min(pgd.attacked, len(smallest))
+    passed = figure >= min(BROKEN, 1 - 1 / few)  # one stubborn image of a few proves nothing
     says = (
         "without a bound every image is fooled"
         if passed
