@@ -193,7 +193,7 @@ def norm_distributions(samples: Sequence[Norms], note: str = "") -> Figure:
         panel.set_xlim(0, 1.05 * largest)
         panel.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         panel.set_xlabel(f"{norm_title(norm)} norm (right is more robust)")
-        tidy(panel, f"Smallest {norm_title(norm)} perturbation that fools", grid="both")
+        tidy(panel, f"Smallest {norm_title(norm)} that fools", grid="both")
     panels[0].set_ylabel("attacked images fooled")
     legend_above(figure, _entries(panels))
     return figure

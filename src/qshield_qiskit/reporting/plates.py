@@ -117,7 +117,8 @@ def norm_plates(models: Sequence[Subject]) -> list[Plate]:
     samples = []
     for model in models:
         for key, row in model.strongest.items():
-            if key.epsilon is None and row.outcomes is not None and key.norm in row.outcomes.norms:
+            counted = key.norm == "l0"  # a given number of pixels: there is no distribution to see
+            if key.epsilon is None and not counted and row.outcomes and key.norm in row.outcomes.norms:
                 norms = row.outcomes.norms[key.norm]
                 fooled = norms[row.outcomes.fooled & np.isfinite(norms)]
                 others = own_share(row).n - len(fooled)
