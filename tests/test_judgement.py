@@ -17,6 +17,7 @@ from qshield_qiskit.errors import InputError
 from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.reporting.recording import read_outcome, read_rows
 from qshield_qiskit.robustness.attacking import check_inside
+from qshield_qiskit.subjects import KEYS
 
 SMALL = (
     "data.train_images=600",
@@ -344,7 +345,7 @@ def test_a_standing_verdict_is_used_only_for_what_it_is_about(run, monkeypatch):
 
     def judged(run, dotted=(), **more):
         asked.append(tuple(dotted))
-        settings = runs.override(run.config, dotted, judgement.KEYS)
+        settings = runs.override(run.config, dotted, KEYS)
         found = {
             "verdict": "suspect",
             "epsilon": max(settings.attack.radii()),

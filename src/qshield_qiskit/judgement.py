@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,57 +21,14 @@ from qshield_qiskit.robustness.attacks import PRESETS, choose
 from qshield_qiskit.robustness.outcome import Outcome
 from qshield_qiskit.robustness.verdict import verdict
 from qshield_qiskit.runs import Run
+from qshield_qiskit.subjects import KEYS, Subject, backend_options, subject
 
-MOST_IMAGES = 1000
-"""Images that are attacked unless the user asks for another number."""
 EXAMPLES = 8
 """Adversarial examples that are kept of each attack."""
-
-KEYS = ("backend", "attack", "verdict", "evaluation", "data.root", "data.mirror")
-"""What `attack` and `verdict` may change; all else belongs to the training."""
 
 Row = dict[str, Any]
 Announce = Callable[[str, float | None], Any]
 """Called with an attack's name and epsilon before it starts; gives what is called with its progress, or None."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A trained model on the backend of one's choice, and the images that it is attacked on.
-
-    Attributes:
-        settings: The run's settings with the overrides laid over them.
-        model: The model, on the device that the settings ask for.
-        images: (N, C, H, W), the first N test images.
-        labels: (N,).
-    """
-
-    settings: Settings
-    model: HybridClassifier
-    images: torch.Tensor
-    labels: torch.Tensor
-
-
-def subject(run: Run, dotted: Sequence[str], num_images: Callable[[Settings], int | None]) -> Subject:
-    """Get a run ready to be attacked.
-
-    Args:
-        run: The run.
-        dotted: Overrides of KEYS.
-        num_images: Reads from the settings how many images are wanted; None is all, at most 1,000.
-
-    Raises:
-        InputError: An override changes what belongs to the training, or there are fewer images than that.
-    """
-    settings = runs.override(run.config, dotted, KEYS)
-    dataset = runs.load_images(settings)
-    wanted = num_images(settings) or min(MOST_IMAGES, len(dataset.test))
-    if wanted > len(dataset.test):
-        raise InputError(
-            f"{wanted} images were asked for, but {dataset.name} has {len(dataset.test)} test images"
-        )
-    model = runs.on_backend(run, settings)
-    return Subject(settings, model, dataset.test.images[:wanted], dataset.test.labels[:wanted])
 
 
 def attack_run(
@@ -159,7 +115,7 @@ def judge_run(
         quick=quick,
         progress=progress,
     )
-    found |= {"backend": settings.backend.name, "backend_options": _backend_options(settings)}
+    found |= {"backend": settings.backend.name, "backend_options": backend_options(settings)}
     if keep:
         run.folder.write_json(VERDICT, found)
     return found
@@ -177,7 +133,7 @@ def standing_verdict(run: Run, dotted: Sequence[str] = (), *, progress: Any = No
         asked = {
             "epsilon": _judged_radius(settings),
             "backend": settings.backend.name,
-            "backend_options": _backend_options(settings),
+            "backend_options": backend_options(settings),
             "eot": settings.attack.eot,
         }
         if all(found.get(key) == value for key, value in asked.items()):
@@ -190,11 +146,6 @@ def _judged_radius(settings: Settings) -> float:
     """Give the largest radius of a verdict, which is in the sup norm: one in another norm does not count."""
     given = settings.attack if settings.attack.norm in {None, "linf"} else AttackSettings()
     return max(given.radii())
-
-
-def _backend_options(settings: Settings) -> str:
-    """Tell two uses of one backend apart, such as "channel=mixed p=0.02"; empty for its own defaults."""
-    return " ".join(f"{key}={value}" for key, value in sorted(settings.backend.build_options().items()))
 
 
 def _source_model(source: Run, target: Subject) -> HybridClassifier:
@@ -225,7 +176,7 @@ def _keep(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Ro
         "epsilon": outcome.epsilon,
         "bpda": settings.attack.bpda,
         "backend": settings.backend.name,
-        "backend_options": _backend_options(settings),
+        "backend_options": backend_options(settings),
         "parameters": outcome.parameters,
         "seed": outcome.seed,
         "eot": settings.attack.eot,

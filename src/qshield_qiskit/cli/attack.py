@@ -20,6 +20,7 @@ from qshield_qiskit.cli.console import (
     stdout_kept_for_json,
 )
 from qshield_qiskit.reporting.tables import robustness_table, verdict_line
+from qshield_qiskit.subjects import KEYS
 
 
 def command(
@@ -52,7 +53,7 @@ def command(
     if json:
         emit({"run": str(run.folder.path), "rows": rows, "verdict": verdict["verdict"]})
         return
-    attacked = runs.override(run.config, dotted, judgement.KEYS)
+    attacked = runs.override(run.config, dotted, KEYS)
     title = f"{runs.describe(attacked)}\n{rows[0]['n']:,} test images, seed {rows[0]['seed']}"
     stdout.print(robustness_table(title, rows))
     stdout.print()

@@ -1,0 +1,102 @@
+"""Kept results as tables for people, in Markdown, and whether a table has what a table should have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qshield_qiskit.reporting.robustness import attack_title, norm_title, radius_title
+
+ENOUGH_IMAGES = 1000
+ENOUGH_SEEDS = 3
+
+
+def markdown(title: str, items: Sequence[Mapping[str, Any]]) -> str:
+    """Lay items out as tables, one for each preset and epsilon, a column for each model.
+
+    >>> print(markdown("Nothing", []), end="")
+    # Nothing
+    """
+    lines = [f"# {title}"]
+    for table in dict.fromkeys((item["preset"], item["epsilon"], item["image_set"]) for item in items):
+        members = [i for i in items if (i["preset"], i["epsilon"], i["image_set"]) == table]
+        lines += ["", *_table(table[0], table[1], members)]
+    if items:
+        lines += ["", "Made by:", "", "```sh"]
+        commands = dict.fromkeys(str(item["command"]) for item in items)
+        lines += "\n\n".join(command.replace("; ", "\n") for command in commands).split("\n")
+        lines += ["```"]
+    return "\n".join(lines) + "\n"
+
+
+def _table(preset: str | None, epsilon: float, members: Sequence[Mapping[str, Any]]) -> list[str]:
+    first = members[0]
+    heading = f"{first['dataset']}, preset `{preset}`" if preset else str(first["dataset"])
+    lines = [
+        f"## {heading}, {norm_title('linf')} ≤ {radius_title(epsilon)}",
+        "",
+        f"ASR in percent with its 95 % Wilson interval, on the {first['common_images']:,} of the first {first['n']:,} "
+        "test images that every model here classifies correctly; ODR is of the whole test set.",
+        "",
+        "| | " + " | ".join(f"{item['model']}, seed {item['seed']}" for item in members) + " |",
+        "| --- |" + " --- |" * len(members),
+        _row("ODR", [f"{100 * item['odr']:.1f} (n = {item['odr_n']:,})" for item in members]),
+        _row("verdict", [f"**{item['verdict'] or 'none yet'}**" for item in members]),
+    ]
+    for attack in dict.fromkeys(name for item in members for name in item["asr"]):
+        weak = any(attack in item["too_weak"] for item in members)
+        cells = [_cell(item, attack) for item in members]
+        norms = {item["median_norm"][attack]["norm"] for item in members if attack in item["median_norm"]}
+        goal = "".join(f", minimum {norm_title(norm)}" for norm in sorted(norms))
+        lines.append(_row(attack_title(attack) + goal + (" \\*" if weak else ""), cells))
+    worst = [_share(item["worst_case_asr"], item["worst_case_interval"]) for item in members]
+    lines.append(_row("**worst case** of the bounded", [f"**{share}**" for share in worst]))
+    lines.append(_row("seconds", [f"{item['seconds']:,.0f}" for item in members]))
+    lines += ["", f"Reporting: {reporting(members)}."]
+    if any(item["too_weak"] for item in members):
+        lines += ["", "\\* Its steps cannot cross the ball: the figure is too low."]
+    return lines
+
+
+def reporting(members: Sequence[Mapping[str, Any]]) -> str:
+    """Say whether a table of models on the same images has what a table should have: the fifteenth check.
+
+    Args:
+        members: Its items; the worst case, the common images and the intervals are there in any case.
+
+    Returns:
+        What is there, and what is lacking: three seeds of every model, a thousand images, a verdict on each.
+    """
+    seeds: dict[str, set[int]] = {}
+    for item in members:
+        seeds.setdefault(f"{item['model']} {item['defence']} {item['backend']}", set()).add(item["seed"])
+    fewest = min(map(len, seeds.values()))
+    lacks = [
+        what
+        for what, there in (
+            (f"{ENOUGH_SEEDS} seeds of every model", fewest >= ENOUGH_SEEDS),
+            (f"{ENOUGH_IMAGES:,} images", members[0]["n"] >= ENOUGH_IMAGES),
+            ("a verdict on every model", all(item["verdict"] for item in members)),
+        )
+        if not there
+    ]
+    there = f"worst case per image, the same {members[0]['common_images']:,} images, Wilson intervals, {fewest} seed"
+    return f"{there}{'s' * (fewest != 1)}" + (f"; it lacks {', '.join(lacks)}" if lacks else "")
+
+
+def _row(name: str, cells: Sequence[str]) -> str:
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def _cell(item: Mapping[str, Any], attack: str) -> str:
+    if attack not in item["asr"]:
+        return ""
+    share = _share(item["asr"][attack], item["asr_interval"][attack])
+    median = item["median_norm"].get(attack, {"value": None})
+    if median["value"] is None:
+        return share
+    return f"{share}; median {norm_title(median['norm'])} {median['value']:.3g}"
+
+
+def _share(value: float, interval: Sequence[float]) -> str:
+    return f"{100 * value:.1f} ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})"
