@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 
 from qshield_qiskit.devices.job import SAME_PUB, Ask
@@ -24,15 +24,19 @@ class Draws:
         backend: Name of the device.
         fresh: Begin with draws that are yet to be made. A fresh start that was not finished is gone on with, and
             later commands for the same purpose stay with the draws of its last fresh start.
+        pretend: Write nothing down.
     """
 
-    def __init__(self, ledger: Ledger, purpose: str, backend: str, *, fresh: bool = False) -> None:
+    def __init__(
+        self, ledger: Ledger, purpose: str, backend: str, *, fresh: bool = False, pretend: bool = False
+    ) -> None:
         self._file = ledger.file
         self._whose = (purpose, backend)
         self._asked: Counter[tuple[str, str, str]] = Counter()
         self._first: dict[tuple[str, str, str], int] = {}
-        if fresh:
-            self._start_afresh()
+        self._after = self._last_start(
+            fresh, pretend
+        )  # rows up to this one were made before the last fresh start
 
     def next(self, ask: Ask) -> Ask:
         """Say which draw is meant."""
@@ -56,26 +60,26 @@ class Draws:
         with self._file.writing() as db:
             db.execute("UPDATE fresh_starts SET finished = 1 WHERE purpose = ? AND backend = ?", self._whose)
 
-    def _start_afresh(self) -> None:
-        with self._file.writing() as db:
-            last = self._last_start(db)
-            if last is None or last["finished"]:
-                db.execute(
-                    "INSERT INTO fresh_starts (purpose, backend, after) "
-                    "SELECT ?, ?, COALESCE(MAX(number), 0) FROM jobs",
-                    self._whose,
-                )
+    def copy(self) -> Draws:
+        """Count on from here, apart from this one."""
+        other = copy(self)
+        other._asked = self._asked.copy()
+        return other
 
     def _first_draw(self, ask: Ask) -> int:
         """Tell which draw of a PUB is the first since the last fresh start."""
         with self._file.reading() as db:
-            last = self._last_start(db)
-            if last is None:
-                return 0
             query = f"SELECT COALESCE(MAX(draw) + 1, 0) FROM jobs WHERE {SAME_PUB} AND number <= ?"
-            return int(db.execute(query, [*ask.key, last["after"]]).fetchone()[0])
+            return int(db.execute(query, [*ask.key, self._after]).fetchone()[0])
 
-    def _last_start(self, db: sqlite3.Connection) -> sqlite3.Row | None:
+    def _last_start(self, fresh: bool, pretend: bool) -> int:
         query = "SELECT * FROM fresh_starts WHERE purpose = ? AND backend = ? ORDER BY number DESC LIMIT 1"
-        row: sqlite3.Row | None = db.execute(query, self._whose).fetchone()
-        return row
+        with self._file.reading() if pretend else self._file.writing() as db:
+            last = db.execute(query, self._whose).fetchone()
+            if not fresh or (last is not None and not last["finished"]):
+                return 0 if last is None else int(last["after"])
+            after = int(db.execute("SELECT COALESCE(MAX(number), 0) FROM jobs").fetchone()[0])
+            if not pretend:
+                insert = "INSERT INTO fresh_starts (purpose, backend, after) VALUES (?, ?, ?)"
+                db.execute(insert, [*self._whose, after])
+            return after

@@ -57,11 +57,12 @@ class BudgetReached(Exception):  # noqa: N818
 
     Attributes:
         spent: QPU seconds that are spent or promised already.
+        more: QPU seconds that the job would take.
     """
 
-    def __init__(self, spent: float) -> None:
-        super().__init__(f"{spent:.1f} QPU seconds are spent")
-        self.spent = spent
+    def __init__(self, spent: float, more: float) -> None:
+        super().__init__(f"{spent:.1f} QPU seconds are spent, and {more:.1f} more are wanted")
+        self.spent, self.more = spent, more
 
 
 def default_path() -> Path:
@@ -152,7 +153,7 @@ class Ledger:
             if limit is not None:
                 spent = db.execute(_SPENT, [job.purpose, job.backend, job.number]).fetchone()[0]
                 if spent + cost["seconds"] > limit:
-                    raise BudgetReached(spent)
+                    raise BudgetReached(spent, cost["seconds"])
             _set(
                 db,
                 job,
