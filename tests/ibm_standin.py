@@ -21,14 +21,14 @@ import argparse
 import shlex
 import threading
 from collections.abc import Iterable
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
 from standin.device import StandInDevice
 from standin.faults import Fault, Plan
 from standin.jobs import Job, Queue
-from standin.routes import API, Handler
+from standin.routes import API
+from standin.server import Server
 
 __all__ = ["INSTANCE", "TOKEN", "Fault", "IBMStandIn", "StandInDevice", "use"]
 
@@ -74,9 +74,7 @@ class IBMStandIn:
         self.sessions: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str]] = []
         self.closing = threading.Event()
-        handler = type("Handler", (Handler,), {"service": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-        self._server.daemon_threads = True
+        self._server = Server(port, self)
 
     @property
     def url(self) -> str:
@@ -107,13 +105,6 @@ class IBMStandIn:
         """How many requests of a method began with a path."""
         return sum(m == method and p.startswith(path) for m, p in self.requests)
 
-    def instances(self) -> list[dict[str, Any]]:
-        doc = {"extensions": {"allocations": 1}}
-        plan = "standin-plan"
-        return [
-            {"crn": self.instance, "name": "standin", "service_plan_unique_id": plan, "doc": doc, "tags": []}
-        ]
-
     def happen(self, event: str, device: StandInDevice) -> None:
         """Let something happen to a device: "recalibrate", "retire" or "pause"."""
         if event == "recalibrate":
@@ -129,8 +120,7 @@ class IBMStandIn:
 
     def stop(self) -> None:
         self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
         self.queue.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What shall go wrong, said in advance: a short list of faults, each used up by the requests it meets."""
+"""What shall go wrong, said in advance: a short list of faults, each used up by the requests that meet it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Literal
 
 DEVICE_EVENTS = ("recalibrate", "retire", "pause")
 JOB_ENDS = ("fails", "too long")
@@ -16,15 +17,17 @@ class Fault:
     """One thing that goes wrong, with the next requests of a kind.
 
     Args:
-        route: Method and path that it waits for, such as "POST /jobs", "GET /jobs/{id}/results" or "GET *".
-        kind: What happens. A status code ("429", "500", ...) is answered; "drop" closes the connection without an
-            answer; "late" waits before the answer. After "POST /jobs" the accepted job "fails" or runs "too long".
-            The device is given new figures ("recalibrate"), is taken away ("retire") or stops working off its
-            queue ("pause") once the request is answered.
-        times: How many requests it meets.
-        skip: How many requests of its route it lets pass before.
-        acted: Whether the service does what it was asked before the answer is lost, late or wrong.
-        seconds: Retry-After of a 429 or 503, or how late "late" is.
+        route: Method and path of the requests that meet it, such as "POST /jobs", "GET /jobs/{id}/results" or
+            "GET *".
+        kind: What happens. A status code ("429", "500", ...) is answered; "drop" closes the connection without
+            an answer; "late" lets it wait. With "POST /jobs" the accepted job "fails" or runs "too long", or
+            its device gets new figures ("recalibrate"), is taken away ("retire"), or stops working off its
+            queue ("pause").
+        times: How many requests meet it.
+        skip: How many requests of its route pass before.
+        acted: Whether the service does what it was asked before the answer is wrong, late or lost. What is late
+            without it is done late, too.
+        seconds: Retry-After of a status code, or how late "late" is.
         says: Reason given to the user.
     """
 
@@ -39,6 +42,11 @@ class Fault:
     def __post_init__(self) -> None:
         if not (self.kind.isdigit() or self.kind in ("drop", "late", *DEVICE_EVENTS, *JOB_ENDS)):
             raise ValueError(f"no such fault: {self.kind!r}")
+
+    @property
+    def concerns(self) -> Literal["answer", "job", "device"]:
+        """What goes wrong."""
+        return "job" if self.kind in JOB_ENDS else "device" if self.kind in DEVICE_EVENTS else "answer"
 
     @classmethod
     def parse(cls, text: str) -> Fault:
@@ -62,19 +70,17 @@ class Plan:
         self.faults = list(faults)
         self._lock = threading.Lock()
 
-    def meet(self, request: str) -> list[Fault]:
-        """Tell which faults a request meets, and use them up; at most one of them is about the answer."""
+    def meet(self, route: str) -> list[Fault]:
+        """Tell which faults a request meets, at most one for each concern, and use them up."""
         met: list[Fault] = []
         with self._lock:
             for fault in self.faults:
-                if fault.times < 1 or not fnmatchcase(request, fault.route.replace("[", "[[]")):
-                    continue
-                about_answer = fault.kind not in (*DEVICE_EVENTS, *JOB_ENDS)
-                if about_answer and any(f.kind not in (*DEVICE_EVENTS, *JOB_ENDS) for f in met):
+                taken = any(fault.concerns == other.concerns for other in met)
+                if taken or fault.times < 1 or not fnmatchcase(route, fault.route):
                     continue
                 if fault.skip > 0:
                     fault.skip -= 1
-                    continue
-                fault.times -= 1
-                met.append(fault)
+                else:
+                    fault.times -= 1
+                    met.append(fault)
         return met

@@ -146,13 +146,13 @@ class Queue:
         with self._changed:
             if job.state != "Running":
                 return  # cancelled meanwhile
+            job.executions = executions
             if job.end == "fails":
                 self._end(job, "Failed", job.says, 1517)
-            elif job.end == "too long":
-                job.executions = executions
+            elif job.end == "too long" or (job.cost and job.seconds > job.cost):
                 self._end(job, "Cancelled", "Ran too long", 1305)
             else:
-                job.result, job.executions = result, executions
+                job.result = result
                 self._end(job, "Completed")
 
     def _end(self, job: Job, state: str, reason: str | None = None, code: int | None = None) -> None:

@@ -7,288 +7,320 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
-from standin.faults import DEVICE_EVENTS, JOB_ENDS, Fault
+from standin.device import StandInDevice
+from standin.faults import Fault
 from standin.jobs import PENDING, Job
 
 if TYPE_CHECKING:
     from ibm_standin import IBMStandIn
 
 API = "/experimental"  # with this word in QISKIT_IBM_URL the client takes the address as it stands
+JWT_HEADER = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
+PLAN = "standin-plan"
 
 
 class Refused(Exception):
-    """An answer other than success."""
+    """An answer other than success, worded as IBM words it."""
 
     def __init__(self, status: int, message: str, code: int = 1200) -> None:
         super().__init__(message)
         self.status = status
-        self.body = {
-            "errors": [{"code": code, "message": message, "solution": "See the documentation."}],
-            "trace": "0",
-        }
+        problem = {"code": code, "message": message, "solution": "See the documentation."}
+        self.body: dict[str, Any] = {"errors": [problem], "trace": "0"}
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Answers one request, with whatever faults the plan holds for it."""
+@dataclass(frozen=True)
+class Request:
+    """What came: headers, the parts of the path that vary, the query, the body, and the faults that it meets."""
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
     service: IBMStandIn
+    headers: Mapping[str, str]
+    variables: tuple[str, ...]
+    query: dict[str, list[str]]
+    body: bytes
+    faults: list[Fault]
 
-    def log_message(self, *args: Any) -> None:
-        """Keep quiet: the requests are in `service.requests`."""
+    def content(self) -> dict[str, Any]:
+        return json.loads(self.body) if self.body else {}
 
-    def _handle(self) -> None:
-        url = urlsplit(self.path)
-        length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(length)
-        path = url.path.removeprefix(API)
-        route = f"{self.command} {_template(path)}"
-        faults = self.service.plan.meet(route)
-        self.service.requests.append((self.command, path))
-        about_answer = next((f for f in faults if f.kind not in (*DEVICE_EVENTS, *JOB_ENDS)), None)
-        answer: tuple[int, Any] = (204, None)
-        if about_answer is None or about_answer.acted or about_answer.kind == "late":
-            try:
-                answer = 200, self._act(path, parse_qs(url.query), body, faults)
-            except Refused as refused:
-                answer = refused.status, refused.body
-        if about_answer is not None and self._spoil(about_answer, path):
-            return
-        self._answer(*answer)
-
-    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _handle
-
-    def _spoil(self, fault: Fault, path: str) -> bool:
-        """Answer wrongly or not at all; False if the right answer shall still follow."""
-        if fault.kind == "late":
-            self.service.closing.wait(fault.seconds)
-            return False
-        if fault.kind == "drop":
-            self.close_connection = True
-            self.connection.close()
-            return True
-        if path == "/identity/token":  # IBM's identity service words its errors in its own way
-            self._answer(int(fault.kind), {"errorCode": "BXNIM0001E", "errorMessage": fault.says})
-        else:
-            headers = {"Retry-After": f"{fault.seconds:g}"} if fault.seconds else {}
-            self._answer(int(fault.kind), Refused(int(fault.kind), fault.says).body, headers)
-        return True
-
-    def _answer(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:
-        body = content.encode() if isinstance(content, str) else json.dumps(content).encode()
-        body = b"" if content is None else body
-        try:
-            self.send_response(204 if status == 200 and content is None else status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-        except OSError:
-            self.close_connection = True  # whoever asked has gone
-
-    def _act(self, path: str, query: dict[str, list[str]], body: bytes, faults: list[Fault]) -> Any:
-        """Do what is asked; the answer's content, or None for one without."""
-        if path == "/identity/token":
-            return self._token(parse_qs(body.decode()))
-        self._check_token()
-        if path == "/v3/resources/search":
-            return {"items": self.service.instances(), "limit": 100}
-        if path == "/standin-plan":
-            return {
-                "overview_ui": {"en": {"display_name": "Open"}},
-                "metadata": {"pricing": {"type": "free"}},
-            }
-        if self.headers.get("Service-CRN") != self.service.instance:
-            raise Refused(403, "The instance is not authorised for this account.", 1211)
-        words = path.strip("/").split("/")
-        content = json.loads(body) if body else {}
-        match self.command, words:
-            case "GET", ["backends"]:
-                return {"devices": [_listed(d) for d in self.service.devices.values() if not d.retired]}
-            case "GET", ["backends", name, what]:
-                return self._device(name, what, query)
-            case "GET", ["instances", "usage"]:
-                used = sum(job.seconds for job in self.service.jobs.values())
-                limit = self.service.usage_limit
-                return {
-                    "usage_consumed_seconds": used,
-                    "usage_limit_seconds": limit,
-                    "usage_limit_reached": used >= limit,
-                }
-            case "POST", ["jobs"]:
-                return self._submit(content, faults)
-            case "GET", ["jobs"]:
-                return self._list(query)
-            case _, ["jobs", job_id, *rest]:
-                return self._job(job_id, rest, query, content)
-            case _, ["sessions", *rest]:
-                return self._session(rest, content)
-        raise Refused(404, f"no route {self.command} {path}")
-
-    def _token(self, form: dict[str, list[str]]) -> dict[str, Any]:
-        if form.get("apikey") != [self.service.token]:
-            raise _identity_refusal()
-        now = int(time.time())
-        claims = (
-            base64.urlsafe_b64encode(json.dumps({"exp": now + 3600, "iat": now}).encode())
-            .decode()
-            .rstrip("=")
-        )
-        return {
-            "access_token": f"{_JWT_HEADER}.{claims}.c2lnbmF0dXJl",
-            "refresh_token": "none",
-            "token_type": "Bearer",
-            "expires_in": 3600,
-            "expiration": now + 3600,
-        }
-
-    def _check_token(self) -> None:
-        if not self.headers.get("Authorization", "").startswith(f"Bearer {_JWT_HEADER}."):
-            raise Refused(401, "The token is missing or not valid.", 1200)
-
-    def _device(self, name: str, what: str, query: dict[str, list[str]]) -> Any:
-        device = self.service.devices.get(name)
-        if device is None or device.retired:
-            raise Refused(404, f"Backend {name} was not found.", 1215)
-        if what == "configuration":
-            return device.configuration
-        if what == "properties":
-            before = query.get("updated_before")
-            return device.properties(datetime.fromisoformat(before[0]) if before else None)
-        if what == "status":
-            waiting = [j for j in self.service.jobs.values() if j.device is device and j.state == "Queued"]
-            return {
-                "state": True,
-                "status": "internal" if device.paused else "active",
-                "message": "paused" if device.paused else "available",
-                "length_queue": device.queue_length + len(waiting),
-                "backend_version": device.configuration.get("backend_version", "1.0.0"),
-            }
-        raise Refused(404, f"no route {self.path}")
-
-    def _submit(self, content: dict[str, Any], faults: list[Fault]) -> dict[str, Any]:
-        device = self.service.devices.get(content.get("backend", ""))
-        if device is None or device.retired:
-            raise Refused(404, f"Backend {content.get('backend')} was not found.", 1215)
-        if content["program_id"] != "executor":
-            raise Refused(404, f"Program {content['program_id']} was not found.", 1207)
-        session = self.service.sessions.get(content.get("session_id") or "")
-        if content.get("session_id") and (session is None or not session["accepting_jobs"]):
-            raise Refused(400, "The session is closed.", 1217)
-        end = next((fault for fault in faults if fault.kind in JOB_ENDS), None)
-        job = Job(
-            device,
-            content["program_id"],
-            content["params"],
-            content.get("tags", []),
-            content.get("session_id"),
-            content.get("cost"),
-            end.kind if end else None,
-            end.says if end else "",
-        )
-        self.service.queue.add(job)
-        for fault in faults:
-            if fault.kind in DEVICE_EVENTS:
-                self.service.happen(fault.kind, device)
-        return {"id": job.id, "backend": device.name, "session_id": job.session_id}
-
-    def _list(self, query: dict[str, list[str]]) -> dict[str, Any]:
-        def one(name: str) -> str | None:
-            return query.get(name, [None])[0]
-
-        jobs = list(self.service.jobs.values())  # oldest first
-        if one("sort") != "ASC":
-            jobs.reverse()
-        found = [
-            job
-            for job in jobs
-            if set(query.get("tags", [])) <= set(job.tags)
-            and one("backend") in (None, job.device.name)
-            and one("program") in (None, job.program_id)
-            and one("session_id") in (None, job.session_id)
-            and one("pending") in (None, str(job.state in PENDING).lower())
-            and (one("created_after") or "") <= job.timestamps["created"] <= (one("created_before") or "~")
-        ]
-        start, limit = int(one("offset") or 0), int(one("limit") or 200)
-        page = found[start : start + limit]
-        return {"jobs": [job.view(with_params=False) for job in page], "count": len(found), "limit": limit}
-
-    def _job(self, job_id: str, rest: list[str], query: dict[str, list[str]], content: dict[str, Any]) -> Any:
-        job = self.service.jobs.get(job_id)
-        if job is None:
-            raise Refused(404, f"Job {job_id} was not found.", 1291)
-        match self.command, rest:
-            case "GET", []:
-                return job.view(with_params=query.get("exclude_params") != ["true"])
-            case "GET", ["results"]:
-                return job.result
-            case "GET", ["logs"]:
-                return ""
-            case "GET", ["metrics"]:
-                status = "pending" if job.state in PENDING else "final"
-                usage = {"status": status, "qpu_charge_time_seconds": job.seconds, "seconds": job.seconds}
-                return {"timestamps": job.timestamps, "usage": usage}
-            case "POST", ["cancel"]:
-                if not self.service.queue.cancel(job):
-                    raise Refused(409, f"Job {job_id} has ended and cannot be cancelled.", 1292)
-                return None
-            case "PUT", ["tags"]:
-                job.tags = content["tags"]
-                return None
-        raise Refused(404, f"no route {self.command} {self.path}")
-
-    def _session(self, rest: list[str], content: dict[str, Any]) -> Any:
-        if not rest:
-            session_id = uuid.uuid4().hex[:20]
-            self.service.sessions[session_id] = {
-                "id": session_id,
-                "backend_name": content.get("backend"),
-                "mode": content.get("mode", "dedicated"),
-                "max_ttl": content.get("max_ttl", 28800),
-                "state": "open",
-                "accepting_jobs": True,
-            }
-            return self.service.sessions[session_id]
-        session = self.service.sessions.get(rest[0])
-        if session is None:
-            raise Refused(404, f"Session {rest[0]} was not found.", 1218)
-        jobs = [job for job in self.service.jobs.values() if job.session_id == rest[0]]
-        if self.command == "GET":
-            return {**session, "elapsed_time": sum(job.seconds for job in jobs)}
-        session.update(accepting_jobs=False, state="closed")
-        if self.command == "DELETE":
-            for job in jobs:
-                self.service.queue.cancel(job)
-        return None
+    def one(self, name: str) -> str | None:
+        """A setting of the query that is given at most once."""
+        return self.query.get(name, [None])[0]
 
 
-_JWT_HEADER = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
+Action = Callable[[Request], Any]
+ROUTES: dict[str, Action] = {}
+"""What to do, by method and path; an action gives the answer's content, or None for an answer without."""
 
 
-def _identity_refusal() -> Refused:
-    refused = Refused(400, "")
-    refused.body = {"errorCode": "BXNIM0415E", "errorMessage": "Provided API key could not be found."}
-    return refused
+def find_route(method: str, path: str) -> tuple[str, tuple[str, ...]]:
+    """Tell which route a path takes, and what stands in it for {...}; an unknown path is its own route."""
+    for route in ROUTES:
+        pattern = re.escape(route).replace(r"\{id\}", "([^/]+)").replace(r"\ ", " ")
+        if match := re.fullmatch(pattern, f"{method} {path}"):
+            return route, match.groups()
+    return f"{method} {path}", ()
 
 
-def _listed(device: Any) -> dict[str, Any]:
+def on(route: str, *, open_to_all: bool = False) -> Callable[[Action], Action]:
+    """Register an action; unless it is open to all it asks for a token that we gave, and for our instance."""
+
+    def register(action: Action) -> Action:
+        def guarded(request: Request) -> Any:
+            if not request.headers.get("Authorization", "").startswith(f"Bearer {JWT_HEADER}."):
+                raise Refused(401, "The token is missing or not valid.")
+            if request.headers.get("Service-CRN", request.service.instance) != request.service.instance:
+                raise Refused(403, "The instance is not authorised for this account.", 1211)
+            return action(request)
+
+        ROUTES[route] = action if open_to_all else guarded
+        return action
+
+    return register
+
+
+# Accounts
+
+
+@on("POST /identity/token", open_to_all=True)
+def token(request: Request) -> Any:
+    if parse_qs(request.body.decode()).get("apikey") != [request.service.token]:
+        refused = Refused(400, "")
+        refused.body = {"errorCode": "BXNIM0415E", "errorMessage": "Provided API key could not be found."}
+        raise refused
+    now = int(time.time())
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": now + 3600, "iat": now}).encode()).decode()
     return {
-        "name": device.name,
-        "qubits": device.num_qubits,
-        "queue_length": device.queue_length,
-        "is_simulator": False,
-        "status": {"name": "paused" if device.paused else "online", "reason": "available"},
-        "processor_type": device.configuration.get("processor_type", {}),
+        "access_token": f"{JWT_HEADER}.{claims.rstrip('=')}.c2lnbmF0dXJl",
+        "refresh_token": "none",
+        "token_type": "Bearer",
+        "expires_in": 3600,
+        "expiration": now + 3600,
     }
 
 
-def _template(path: str) -> str:
-    return re.sub(r"^/(jobs|sessions|backends)/[^/]+", r"/\1/{id}", path)
+@on("POST /v3/resources/search")
+def instances(request: Request) -> Any:
+    doc = {"extensions": {"allocations": 1}}
+    crn = request.service.instance
+    item = {"crn": crn, "name": "standin", "service_plan_unique_id": PLAN, "doc": doc, "tags": []}
+    return {"items": [item], "limit": 100}
+
+
+@on(f"GET /{PLAN}")
+def plan(request: Request) -> Any:
+    return {"overview_ui": {"en": {"display_name": "Open"}}, "metadata": {"pricing": {"type": "free"}}}
+
+
+@on("GET /instances/usage")
+def usage(request: Request) -> Any:
+    used = sum(job.seconds for job in request.service.jobs.values())
+    limit = request.service.usage_limit
+    return {
+        "usage_consumed_seconds": used,
+        "usage_limit_seconds": limit,
+        "usage_limit_reached": used >= limit,
+    }
+
+
+# Devices
+
+
+@on("GET /backends")
+def backends(request: Request) -> Any:
+    devices = [device for device in request.service.devices.values() if not device.retired]
+    return {
+        "devices": [
+            {
+                "name": device.name,
+                "qubits": device.num_qubits,
+                "queue_length": _queue_length(request.service, device),
+                "is_simulator": False,
+                "status": {"name": "paused" if device.paused else "online", "reason": "available"},
+                "processor_type": device.configuration.get("processor_type", {}),
+            }
+            for device in devices
+        ]
+    }
+
+
+@on("GET /backends/{id}/configuration")
+def configuration(request: Request) -> Any:
+    return _device(request, request.variables[0]).configuration
+
+
+@on("GET /backends/{id}/properties")
+def properties(request: Request) -> Any:
+    before = request.one("updated_before")
+    return _device(request, request.variables[0]).properties(before and datetime.fromisoformat(before))
+
+
+@on("GET /backends/{id}/status")
+def status(request: Request) -> Any:
+    device = _device(request, request.variables[0])
+    return {
+        "state": True,
+        "status": "internal" if device.paused else "active",
+        "message": "paused" if device.paused else "available",
+        "length_queue": _queue_length(request.service, device),
+        "backend_version": device.configuration.get("backend_version", "1.0.0"),
+    }
+
+
+# Jobs
+
+
+@on("POST /jobs")
+def submit(request: Request) -> Any:
+    content = request.content()
+    device = _device(request, content.get("backend", ""))
+    if content["program_id"] != "executor":
+        raise Refused(404, f"Program {content['program_id']} was not found.", 1207)
+    session_id = content.get("session_id")
+    if session_id and not request.service.sessions.get(session_id, {}).get("accepting_jobs"):
+        raise Refused(400, "The session is closed.", 1217)
+    end = next((fault for fault in request.faults if fault.concerns == "job"), None)
+    job = Job(device, content["program_id"], content["params"], content.get("tags", []))
+    job.session_id, job.cost = session_id, content.get("cost")
+    job.end, job.says = (end.kind, end.says) if end else (None, "")
+    request.service.queue.add(job)
+    for fault in request.faults:
+        if fault.concerns == "device":
+            request.service.happen(fault.kind, device)
+    return {"id": job.id, "backend": device.name, "session_id": session_id}
+
+
+@on("GET /jobs")
+def jobs(request: Request) -> Any:
+    found = list(request.service.jobs.values())  # oldest first
+    if request.one("sort") != "ASC":
+        found.reverse()
+    found = [job for job in found if _wanted(job, request)]
+    start, limit = int(request.one("offset") or 0), int(request.one("limit") or 200)
+    page = [job.view(with_params=False) for job in found[start : start + limit]]
+    return {"jobs": page, "count": len(found), "limit": limit, "offset": start}
+
+
+@on("GET /jobs/{id}")
+def job(request: Request) -> Any:
+    return _job(request).view(with_params=request.one("exclude_params") != "true")
+
+
+@on("GET /jobs/{id}/results")
+def results(request: Request) -> Any:
+    return _job(request).result
+
+
+@on("GET /jobs/{id}/logs")
+def logs(request: Request) -> Any:
+    return "" if _job(request) else None
+
+
+@on("GET /jobs/{id}/metrics")
+def metrics(request: Request) -> Any:
+    found = _job(request)
+    state = "pending" if found.state in PENDING else "final"
+    charged = {"status": state, "qpu_charge_time_seconds": found.seconds, "seconds": found.seconds}
+    return {"timestamps": found.timestamps, "usage": charged}
+
+
+@on("POST /jobs/{id}/cancel")
+def cancel(request: Request) -> Any:
+    if not request.service.queue.cancel(_job(request)):
+        raise Refused(409, "The job has ended and cannot be cancelled.", 1292)
+
+
+@on("PUT /jobs/{id}/tags")
+def tags(request: Request) -> Any:
+    _job(request).tags = request.content()["tags"]
+
+
+# Batches and sessions
+
+
+@on("POST /sessions")
+def open_session(request: Request) -> Any:
+    content = request.content()
+    session = {
+        "id": uuid.uuid4().hex[:20],
+        "backend_name": content.get("backend"),
+        "mode": content.get("mode", "dedicated"),
+        "max_ttl": content.get("max_ttl", 28800),
+        "state": "open",
+        "accepting_jobs": True,
+    }
+    request.service.sessions[session["id"]] = session
+    return session
+
+
+@on("GET /sessions/{id}")
+def session(request: Request) -> Any:
+    found = _session(request)
+    return {**found, "elapsed_time": sum(job.seconds for job in _jobs_of(request))}
+
+
+@on("PATCH /sessions/{id}")
+def close_session(request: Request) -> Any:
+    _session(request).update(accepting_jobs=False, state="closed")
+
+
+@on("DELETE /sessions/{id}/close")
+def cancel_session(request: Request) -> Any:
+    close_session(request)
+    for job in _jobs_of(request):
+        request.service.queue.cancel(job)
+
+
+def _device(request: Request, name: str) -> StandInDevice:
+    device = request.service.devices.get(name)
+    if device is None or device.retired:
+        raise Refused(404, f"Backend {name} was not found.", 1215)
+    return device
+
+
+def _queue_length(service: IBMStandIn, device: StandInDevice) -> int:
+    waiting = [job for job in service.jobs.values() if job.device is device and job.state == "Queued"]
+    return device.queue_length + len(waiting)
+
+
+def _job(request: Request) -> Job:
+    found = request.service.jobs.get(request.variables[0])
+    if found is None:
+        raise Refused(404, f"Job {request.variables[0]} was not found.", 1291)
+    return found
+
+
+def _wanted(job: Job, request: Request) -> bool:
+    """Whether a job meets the query; IBM gives the jobs that have all of the tags asked for."""
+    return (
+        set(request.query.get("tags", [])) <= set(job.tags)
+        and request.one("backend") in (None, job.device.name)
+        and request.one("program") in (None, job.program_id)
+        and request.one("session_id") in (None, job.session_id)
+        and request.one("pending") in (None, str(job.state in PENDING).lower())
+        and datetime.fromisoformat(job.timestamps["created"])
+        >= _moment(request, "created_after", "0001-01-01")
+        and datetime.fromisoformat(job.timestamps["created"])
+        <= _moment(request, "created_before", "9999-12-31")
+    )
+
+
+def _moment(request: Request, name: str, otherwise: str) -> datetime:
+    return datetime.fromisoformat(request.one(name) or f"{otherwise}T00:00:00+00:00")
+
+
+def _session(request: Request) -> dict[str, Any]:
+    found = request.service.sessions.get(request.variables[0])
+    if found is None:
+        raise Refused(404, f"Session {request.variables[0]} was not found.", 1218)
+    return found
+
+
+def _jobs_of(request: Request) -> list[Job]:
+    return [job for job in request.service.jobs.values() if job.session_id == request.variables[0]]
