@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from qiskit.quantum_info import SparsePauliOp
+from qiskit_ibm_runtime.executor.calculate_twirling_shots import calculate_twirling_shots
 
 from qshield_qiskit.devices.primitives import IsaPub, PrimitiveOptions
 from qshield_qiskit.devices.success import log_success, seconds_of
@@ -131,14 +132,15 @@ def rate(
     lasts = seconds_of(pub.circuit, calibration)
     factors: tuple[int, ...] = (1,)
     if pub.observables is None:
-        bases, learning = 1, 0
+        bases, learning, twirled = 1, 0, options.twirling
     else:
         lasts += max(
             calibration.qubits[place].readout_length or 0.0 for place in range(calibration.num_qubits)
         )
         bases = len(bases_of(pub.observables))
         factors = NOISE_FACTORS if options.resilience_level == 2 else (1,)
-        learning = pub.shots if options.resilience_level >= 1 else 0
+        twirled = options.twirling or options.resilience_level >= 1
+        learning = _twirled(pub.shots) if options.resilience_level >= 1 else 0
     once = Cost(
         jobs=0,
         circuits=bases * len(factors),
@@ -152,8 +154,14 @@ def rate(
         seconds=JOB_OVERHEAD + learning * (rep_delay + lasts),
         fidelity=math.exp(log_success(pub.circuit, calibration)),
     )
-    each = bases * pub.shots
+    each = bases * (_twirled(pub.shots) if twirled else pub.shots)
     return Rate(once, each * len(factors), each * sum(rep_delay + factor * lasts for factor in factors))
+
+
+def _twirled(shots: int) -> int:
+    """Round shots up to whole randomizations, as the primitives do."""
+    randomizations, shots_of_each = calculate_twirling_shots(shots, "auto", "auto")
+    return int(randomizations * shots_of_each)
 
 
 def bases_of(observables: Sequence[SparsePauliOp]) -> list[SparsePauliOp]:

@@ -258,12 +258,14 @@ class ServiceExecutor:
 
     def _wait(self, request: _Request, job: Job) -> Job:
         """Wait for a job's end, whoever sent it; send it if whoever was about to is gone."""
-        pause = self.waiting.poll
+        pause, last = self.waiting.poll, ""
         while True:
             job = self.ledger.read(job)
             if job.state == "submitted":
                 job, status = self.collector.look(job)
-                self.say(f"job {job.job_id} on {job.backend}: {status.lower()}")
+                if status != last:
+                    self.say(f"job {job.job_id} on {job.backend}: {status.lower()}")
+                last = status
             elif not is_held(job):
                 self._send(request, job)
                 if request.stop is None and self.ledger.read(job) != job:
