@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture
 def standin(monkeypatch, tmp_path):
-    """Start stand-ins of IBM's service: `standin(devices, faults=[...], ...)`; this process's client talks to the last."""
+    """Start stand-ins of IBM's service, as `standin(devices, faults=[...])`; the client talks to the last of them."""
     from ibm_standin import IBMStandIn, use
 
     running = []
