@@ -8,15 +8,11 @@ import sys
 
 import numpy as np
 import pytest
-import typer
 from ibm_standin import TOKEN, Fault
-from submitting import backend, executor, pub, start
+from submitting import executor, pub, start
 
 from qshield_qiskit.cli import app
-from qshield_qiskit.cli.console import stdout
-from qshield_qiskit.cli.paying import may_pay, plan_table
 from qshield_qiskit.devices.ledger import Ledger
-from qshield_qiskit.errors import InputError
 
 
 @pytest.fixture
@@ -187,41 +183,6 @@ def test_refusals_are_one_line(standin, qshield, ledger, monkeypatch):
     assert "cannot be reached" in qshield("jobs", "fetch", status=2)
     ledger.write_bytes(b"no ledger" * 1000)
     assert "not a database" in qshield("jobs", "list", status=2)
-
-
-def test_nobody_pays_unless_somebody_agrees(standin, qshield, ledger, monkeypatch):
-    service = standin()
-    with executor(ledger, confirm=may_pay("ibm_standin", yes=False)) as device:
-        monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
-        with pytest.raises(InputError, match="2 jobs, about 4.1 QPU seconds on ibm_standin.*say --yes"):
-            device.run(pub())
-        monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-        monkeypatch.setattr(typer, "confirm", lambda question, **settings: False)
-        with pytest.raises(InputError, match="nobody said yes"):
-            device.run(pub())
-        assert service.requests == []
-        monkeypatch.setattr(typer, "confirm", lambda question, **settings: True)
-        device.run(pub())
-    with executor(ledger, confirm=may_pay("ibm_standin", yes=True)) as device:
-        device.run(pub(seed=1))
-    assert service.submissions == 4
-
-
-def test_a_plan_is_shown_with_all_that_it_costs(ledger, capsys):
-    with executor(ledger) as device, device.planning() as plan:
-        device.run(pub())
-    stdout.print(plan_table(plan, "ibm_standin", backend().calibration))
-    text = capsys.readouterr().out
-    for part in (
-        "2 jobs of 4 sets",
-        "64 shots",
-        "256 executions",
-        "two-qubit gates",
-        "about 4.1 s",
-        "chance",
-        "3, 4",
-    ):
-        assert part in text
 
 
 def test_watch_is_stopped_by_the_keyboard_and_nothing_is_lost(standin, qshield, ledger):

@@ -77,7 +77,7 @@ def show(
 def fetch(which: Which = None, json: Json = False) -> None:
     """Bring in what is done, and say how the others stand; waits for nothing."""
     with Ledger.if_there() as ledger:
-        jobs = _collector(ledger).bring_in(_concerned(ledger, which))
+        jobs = _collector(ledger, at_once=True).bring_in(_concerned(ledger, which))
         _report(ledger, jobs, json)
 
 
@@ -115,19 +115,19 @@ def cancel(
     with Ledger.if_there() as ledger:
         chosen = _chosen(ledger, which)
         alive = [job for job in chosen if job.state in {"planned", "submitting", "submitted"}]
-        collector = _collector(ledger)
+        collector = _collector(ledger, at_once=True)
         cancelled = {job.number: collector.cancel(job) for job in alive}
         _report(ledger, [cancelled.get(job.number, job) for job in (chosen if which else alive)], json)
 
 
-def _collector(ledger: Ledger) -> Any:
+def _collector(ledger: Ledger, *, at_once: bool = False) -> Any:
+    """Make what asks the service; at once: it does not wait out a service that is down."""
     # the client takes seconds to import
     from qshield_qiskit.devices.collecting import Collector  # noqa: PLC0415
     from qshield_qiskit.devices.reaching import Waiting  # noqa: PLC0415
 
-    return Collector(
-        ledger, waiting=Waiting(outage=Waiting().sending), say=partial(console.print, markup=False)
-    )
+    waiting = Waiting(sending=0.0, outage=0.0) if at_once else Waiting()
+    return Collector(ledger, waiting=waiting, say=partial(console.print, markup=False))
 
 
 def _chosen(ledger: Ledger, which: Sequence[str] | None) -> list[Job]:

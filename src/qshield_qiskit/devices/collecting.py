@@ -59,10 +59,11 @@ class Collector:
         Returns:
             The id of the job with that tag; should there be several, of the first, and the others are cancelled.
         """
+        service = self.service  # opened by now: a failure to open it is told at once
         until, pause = time.monotonic() + settle, 0.1
         while True:
             found = reach(
-                lambda: self.service.jobs(job_tags=[job.tag], limit=20, descending=False, instance=instance),
+                lambda: service.jobs(job_tags=[job.tag], limit=20, descending=False, instance=instance),
                 f"job {job.tag}",
                 self.waiting.sending,
                 self.say,
@@ -157,8 +158,9 @@ class Collector:
 
     def _at_service(self, job: Job) -> Any:
         if job.tag not in self._remote:
+            service = self.service
             try:
-                found = self._patiently(job, lambda: self.service.job(job.job_id))
+                found = self._patiently(job, lambda: service.job(job.job_id))
             except JobNotFoundError as error:
                 raise JobNotFoundError(
                     f"{error}; if it is gone for good: qshield jobs cancel {job.tag}"

@@ -58,8 +58,9 @@ class Sender:
             ServiceError: It is gone, or the service does not answer.
         """
         if self._device is None:
+            service = self.collector.service
             self._device = reach(
-                lambda: find_device(self.collector.service, self._name, to_run=False),
+                lambda: find_device(service, self._name, to_run=False),
                 self._name,
                 self.waiting.sending,
                 self.say,
