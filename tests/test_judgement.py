@@ -17,7 +17,7 @@ from qshield_qiskit.errors import InputError
 from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.reporting.recording import read_outcome, read_rows
 from qshield_qiskit.robustness.attacking import check_inside
-from qshield_qiskit.subjects import KEYS
+from qshield_qiskit.subjects import KEYS, subject
 
 SMALL = (
     "data.train_images=600",
@@ -438,6 +438,11 @@ def test_the_verdict_command_prints_every_check(qshield, run, monkeypatch):
     assert f"verdict (quick)  {found['verdict']}" in shown
     for check in found["checks"]:
         assert check["name"] in shown
+
+
+@pytest.mark.parametrize(("asked", "at_most", "given"), [(None, 100, 40), (None, 30, 30), (35, 30, 35)])
+def test_as_many_images_as_there_are_unless_more_are_asked_for(run, asked, at_most, given):
+    assert len(subject(run, (), lambda settings: asked, at_most).images) == given
 
 
 def test_the_verdict_command_refuses_in_one_line(qshield, run):

@@ -79,7 +79,7 @@ class AttackSettings(Section):
 class VerdictSettings(Section):
     """How it is judged whether robustness figures may be believed."""
 
-    images: Count = 100
-    """How many test images the checks use."""
+    images: Count | None = None
+    """How many test images the checks use, from the first on; null: all, at most 100."""
     batch_size: Count = 256
     """Images in one forward pass."""
