@@ -148,4 +148,5 @@ def frequencies(bits: Any) -> NDArray[np.float64]:
     outcomes = bits.array.astype(np.int64) @ weights  # (P, shots)
     offsets = np.arange(len(outcomes))[:, None] * size
     counts = np.bincount((outcomes + offsets).ravel(), minlength=len(outcomes) * size)
-    return counts.reshape(len(outcomes), size) / bits.num_shots
+    shares: NDArray[np.float64] = counts.reshape(len(outcomes), size) / bits.num_shots
+    return shares
