@@ -127,10 +127,10 @@ def load_backend(name: str, num_qubits: int, **options: Any) -> Backend:
 
 def declared_settings(kind: str, name: str) -> set[str] | None:
     """List what a file's `build` declares, read from its text and not executed; None where that cannot be told."""
-    if kind == "backends" and name.startswith(FAKE_PREFIX) and name not in find(kind):
-        return set()
+    is_fake = kind == "backends" and name.startswith(FAKE_PREFIX) and name not in find(kind)
     try:
-        tree = ast.parse(entry(kind, name).path.read_bytes())
+        path = _PACKAGE / "devices" / "fake.py" if is_fake else entry(kind, name).path
+        tree = ast.parse(path.read_bytes())
     except (InputError, OSError, SyntaxError, ValueError):
         return None  # loading it will say what is wrong
     for node in tree.body:

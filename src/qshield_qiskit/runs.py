@@ -155,13 +155,14 @@ def evaluate(run: Run, dotted: Sequence[str] = ()) -> dict[str, Any]:
             f"evaluation.images={wanted}, but {dataset.name} has {len(dataset.test)} test images"
         )
     images, labels = dataset.test.images[:wanted], dataset.test.labels[:wanted]
+    seed_everything(derive(settings.seed, "evaluation"))  # shots follow it
     start = time.perf_counter()
     predicted = predict(model, images, settings.evaluation.batch_size)
     seconds = time.perf_counter() - start
     figures = {
         "backend": settings.backend.name,
         "calibration": _calibration(model),
-        "shots": None,
+        **_primitives(model),
         **classification_figures(predicted, labels, dataset.num_classes),
         "seconds": seconds,
         "seed": settings.seed,
@@ -217,6 +218,7 @@ def build_model(settings: Settings, dataset: Dataset) -> HybridClassifier:
         projection=model.projection,
         detach_circuit=model.detach_circuit,
         readout=model.readout,
+        sampling=backend.sampling(),
     )
 
 
@@ -225,7 +227,8 @@ def on_backend(run: Run, settings: Settings) -> HybridClassifier:
     model = run.model
     if model.template is not None:
         name, num_qubits = settings.backend.name, model.template.num_qubits
-        model = model.with_backend(catalog.load_backend(name, num_qubits, **settings.backend.build_options()))
+        device = catalog.load_backend(name, num_qubits, **settings.backend.build_options())
+        model = model.with_backend(device, settings.backend.sampling())
     return model.to(_device(settings))
 
 
@@ -280,6 +283,12 @@ def _calibration(model: HybridClassifier) -> dict[str, Any] | None:
     if calibration is None:
         return None
     return {"device": calibration.device, "taken_at": calibration.taken_at.isoformat()}
+
+
+def _primitives(model: HybridClassifier) -> dict[str, Any]:
+    """Say how the circuit was run: shots, and a runtime primitive's options."""
+    options = getattr(model.backend, "options", None)
+    return {"shots": model.shots} | ({} if options is None else {"primitive": options.as_dict()})
 
 
 def _device(settings: Settings) -> torch.device:

@@ -35,11 +35,18 @@ def predict(model: HybridClassifier, images: Tensor, batch_size: int) -> Tensor:
     parameter = next(model.parameters())
     model.eval()
     with torch.inference_mode():
-        parts = [
-            model(part.to(parameter.device, parameter.dtype)).argmax(-1).cpu()
-            for part in torch.split(images, batch_size)
+        batches = [part.to(parameter.device, parameter.dtype) for part in torch.split(images, batch_size)]
+        if model.shots is None:
+            return torch.cat([model(part).argmax(-1).cpu() for part in batches])
+        # All images are one job: a queue is waited for once.
+        encoded = [model.encode(part) for part in batches]
+        angles = torch.cat([angles for _, angles in encoded if angles is not None])
+        outcomes = torch.split(model.layer(angles), batch_size)
+        concluded = [
+            model.conclude(classical, angles, each)
+            for (classical, angles), each in zip(encoded, outcomes, strict=True)
         ]
-    return torch.cat(parts)
+        return torch.cat([branches.logits.argmax(-1).cpu() for branches in concluded])
 
 
 def classification_figures(predicted: Tensor, labels: Tensor, num_classes: int) -> dict[str, Any]:
@@ -98,16 +105,17 @@ def quantum_share(model: HybridClassifier, images: Tensor, labels: Tensor) -> fl
     def layer() -> None:
         torch.autograd.grad(model.layer(angles).square().sum(), [angles, *mine], allow_unused=True)
 
-    return min(1.0, _seconds(layer) / _seconds(whole))
+    steps = TIMED_STEPS if model.shots is None else 1
+    return min(1.0, _seconds(layer, steps) / _seconds(whole, steps))
 
 
-def _seconds(call: Any) -> float:
-    """Median time of a call."""
+def _seconds(call: Any, steps: int) -> float:
+    """Median time of a call, the first left out."""
     times = []
-    for _ in range(TIMED_STEPS + 1):
+    for _ in range(steps + 1):
         start = time.perf_counter()
         call()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    return sorted(times[1:])[TIMED_STEPS // 2]
+    return sorted(times[1:])[steps // 2]
