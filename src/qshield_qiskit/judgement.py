@@ -82,6 +82,8 @@ def attack_run(
                 source=maker,
                 seed=target.settings.seed,
                 batch_size=settings.batch_size,
+                max_queries=settings.max_queries,
+                watch=target.settings.backend.max_qpu_seconds is not None,
                 progress=None if announce is None else announce(name, epsilon),
             )
             rows.append(_keep(run, outcome, target, source))
@@ -184,6 +186,7 @@ def _keep(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Ro
         "parameters": outcome.parameters,
         "seed": outcome.seed,
         "eot": settings.attack.eot,
+        "max_queries": settings.attack.max_queries,
         "target": settings.attack.target,
         "source": None if source is None else str(source.folder.path),
     }
