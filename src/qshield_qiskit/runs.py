@@ -161,8 +161,8 @@ def evaluate(run: Run, dotted: Sequence[str] = ()) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     figures = {
         "backend": settings.backend.name,
-        "calibration": _calibration(model),
-        **_primitives(model),
+        "calibration": calibration(model),
+        **primitives(model),
         **classification_figures(predicted, labels, dataset.num_classes),
         "seconds": seconds,
         "seed": settings.seed,
@@ -273,19 +273,20 @@ def _metrics(
 def _environment(model: HybridClassifier, dataset: Dataset) -> dict[str, Any]:
     return {
         **describe_environment(),
-        "calibration": _calibration(model),
+        "calibration": calibration(model),
         "data": [dataclasses.asdict(file) for file in dataset.source],
     }
 
 
-def _calibration(model: HybridClassifier) -> dict[str, Any] | None:
-    calibration = None if model.backend is None else model.backend.calibration
-    if calibration is None:
+def calibration(model: HybridClassifier) -> dict[str, Any] | None:
+    """Name the device and the date of a model's calibration; None without one."""
+    of_device = None if model.backend is None else model.backend.calibration
+    if of_device is None:
         return None
-    return {"device": calibration.device, "taken_at": calibration.taken_at.isoformat()}
+    return {"device": of_device.device, "taken_at": of_device.taken_at.isoformat()}
 
 
-def _primitives(model: HybridClassifier) -> dict[str, Any]:
+def primitives(model: HybridClassifier) -> dict[str, Any]:
     """Say how the circuit was run: shots, and a runtime primitive's options."""
     options = getattr(model.backend, "options", None)
     return {"shots": model.shots} | ({} if options is None else {"primitive": options.as_dict()})

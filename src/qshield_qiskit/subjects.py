@@ -61,4 +61,5 @@ def subject(
 
 def backend_options(settings: Settings) -> str:
     """Tell two uses of one backend apart, such as "channel=mixed p=0.02"; empty for its own defaults."""
-    return " ".join(f"{key}={value}" for key, value in sorted(settings.backend.build_options().items()))
+    options = settings.backend.build_options() | settings.backend.sampling()
+    return " ".join(f"{key}={value}" for key, value in sorted(options.items()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +34,16 @@ class Branches(NamedTuple):
     outcomes: Tensor | None  # (B, num_outputs): probabilities, or expectation values in [-1, 1]
     weight: Tensor | None  # (B,), [0, 1]: the share of the quantum branch in the fusion
     logits: Tensor  # (B, K): the prediction
+
+    @classmethod
+    def joined(cls, parts: Sequence[Branches]) -> Branches:
+        """Lay the stages of several batches behind each other."""
+        stages = zip(*parts, strict=True)
+        return cls(*(None if stage[0] is None else torch.cat(stage) for stage in stages))  # type: ignore[arg-type]
+
+    def part(self, images: slice) -> Branches:
+        """Give every stage of some of the images."""
+        return Branches(*(None if stage is None else stage[images] for stage in self))  # type: ignore[arg-type]
 
 
 class HybridClassifier(nn.Module):

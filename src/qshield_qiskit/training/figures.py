@@ -15,7 +15,7 @@ from torchmetrics.functional.classification import (
 )
 
 from qshield_qiskit.intervals import wilson_interval
-from qshield_qiskit.models.hybrid import HybridClassifier
+from qshield_qiskit.models.hybrid import Branches, HybridClassifier
 
 AVERAGES: tuple[Literal["macro"], Literal["micro"], Literal["weighted"]] = ("macro", "micro", "weighted")
 TIMED_STEPS = 10
@@ -32,21 +32,30 @@ def predict(model: HybridClassifier, images: Tensor, batch_size: int) -> Tensor:
     Returns:
         The predicted class of each image, (N,), on the CPU.
     """
+    return classify(model, images, batch_size).logits.argmax(-1).cpu()
+
+
+def classify(model: HybridClassifier, images: Tensor, batch_size: int) -> Branches:
+    """Classify images as `predict` does and keep every stage, without gradients, on the model's device.
+
+    Where the circuit is sampled all images are one job, however many batches the backbone takes: a queue is waited
+    for once.
+    """
     parameter = next(model.parameters())
     model.eval()
     with torch.inference_mode():
         batches = [part.to(parameter.device, parameter.dtype) for part in torch.split(images, batch_size)]
         if model.shots is None:
-            return torch.cat([model(part).argmax(-1).cpu() for part in batches])
-        # All images are one job: a queue is waited for once.
+            return Branches.joined([model.branches(part) for part in batches])
         encoded = [model.encode(part) for part in batches]
         angles = torch.cat([angles for _, angles in encoded if angles is not None])
         outcomes = torch.split(model.layer(angles), batch_size)
-        concluded = [
-            model.conclude(classical, angles, each)
-            for (classical, angles), each in zip(encoded, outcomes, strict=True)
-        ]
-        return torch.cat([branches.logits.argmax(-1).cpu() for branches in concluded])
+        return Branches.joined(
+            [
+                model.conclude(classical, angles, each)
+                for (classical, angles), each in zip(encoded, outcomes, strict=True)
+            ]
+        )
 
 
 def classification_figures(predicted: Tensor, labels: Tensor, num_classes: int) -> dict[str, Any]:
