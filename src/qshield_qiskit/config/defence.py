@@ -1,0 +1,47 @@
+"""Settings of training that defends."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from qshield_qiskit.config.section import Count, NotNegative, Positive, Section
+
+
+def number(value: object) -> object:
+    """Read a fraction such as 8/255 as the number that it is; leave everything else to the next check.
+
+    >>> number("1/4"), number(0.1)
+    (0.25, 0.1)
+    """
+    numerator, slash, denominator = str(value).partition("/")
+    try:
+        return float(numerator) / float(denominator) if slash else value
+    except (ValueError, ZeroDivisionError):
+        return value
+
+
+Radius = Annotated[float, BeforeValidator(number), Field(gt=0, le=1)]
+"""A radius in pixel values, such as 0.1 or 8/255."""
+
+
+class DefenceSettings(Section):
+    """What training does so that a model resists attacks."""
+
+    name: Literal["none", "pgd", "trades", "fast", "free"] = "none"
+    """Adversarial training by pgd (Madry), trades, fast (one step from a random start) or free (replays)."""
+    epsilon: Radius | None = None
+    """Radius of the perturbations in the sup norm, in pixel values; null: the largest attack.epsilon."""
+    warmup_epochs: NotNegative = 0.0
+    """Epochs over which the radius grows from 0."""
+    steps: Count = 4
+    """Steps of pgd and trades."""
+    step_size: Positive | None = None
+    """Length of a step; null: 2.5 epsilon / steps, and 1.25 epsilon for fast, epsilon for free."""
+    random_start: bool = True
+    """Whether perturbations start at a random point of the ball."""
+    beta: NotNegative = 6.0
+    """Weight of trades' divergence between clean and perturbed prediction."""
+    replays: Count = 4
+    """How often free uses a batch in a row, so that an epoch takes so many times as long."""
