@@ -30,6 +30,7 @@ _EXPECTED = {
     "string": "a text",
     "path": "a path",
     "list": "a list",
+    "tuple": "a list",
     "dict": "a mapping",
 }
 """What pydantic's error types of that first word ask for."""

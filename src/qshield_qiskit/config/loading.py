@@ -130,7 +130,7 @@ def validate(content: dict[str, Any]) -> Settings:
 def _defended_where_attacked(settings: Settings) -> Settings:
     """Give a defence without a radius of its own that of the attack, if that is one in the sup norm."""
     training, attack = settings.training, settings.attack
-    given = training.defence.name == "none" or training.defence.epsilon is not None
+    given = training.defence.name in {"none", "noise"} or training.defence.epsilon is not None
     if given or attack.norm not in {None, "linf"}:
         return settings
     defence = training.defence.model_copy(update={"epsilon": max(attack.radii())})
