@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
+from qshield_qiskit.config.defence import DefenceSettings
 from qshield_qiskit.config.section import Count, NotNegative, Positive, Probability, Section
 
 SAMPLING = ("shots", "gradient", "gradient_draws")
@@ -162,8 +163,10 @@ class TrainingSettings(Section):
     """How the step size goes on: down to 0 along a cosine, or constant."""
     branch_weight: NotNegative = 0.5
     """Weight of each branch's own loss beside the fused one, so that both learn; 0: the fused loss alone."""
+    defence: DefenceSettings = DefenceSettings()
+    """What makes the model resist attacks."""
     patience: Count | None = None
-    """Epochs without a better validation loss before training stops; null: it never stops early."""
+    """Epochs without a better validation loss, or accuracy under attack, before training stops; null: it never does."""
     accelerator: str = "auto"
     """Lightning's accelerator: auto, cpu or gpu."""
     devices: int | str = 1

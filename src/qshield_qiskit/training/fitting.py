@@ -22,6 +22,7 @@ from qshield_qiskit.models.pretrained import check_tensors
 from qshield_qiskit.seeding import derive, seed_everything
 from qshield_qiskit.training import history
 from qshield_qiskit.training.batches import Batches
+from qshield_qiskit.training.defences import build_defence
 from qshield_qiskit.training.history import Epoch
 from qshield_qiskit.training.keeping import BEST, HISTORY, LAST, Keeper
 from qshield_qiskit.training.progress import EpochProgress
@@ -78,6 +79,8 @@ def fit(
     checkpoint = folder / LAST if resume and (folder / LAST).is_file() else None
     if checkpoint is not None:
         _check_fits(model, checkpoint)
+    defence = build_defence(settings.defence, seed)
+    replays = settings.defence.replays if settings.defence.name == "free" else 1
     seed_everything(derive(seed, "training"))
     keeper = Keeper(folder, patience=settings.patience)
     task = ClassifierTask(
@@ -86,13 +89,14 @@ def fit(
         weight_decay=settings.weight_decay,
         schedule=settings.schedule,
         branch_weight=settings.branch_weight,
+        defence=defence,
         threads=settings.threads,
     )
     with quiet_lightning(), _deterministic(), _interruptible():
         trainer = _trainer(settings, [keeper, *([EpochProgress(keeper)] if progress else [])])
         trainer.fit(
             task,
-            Batches(dataset.train, batch_size, shuffle_seed=seed),
+            Batches(dataset.train, batch_size, shuffle_seed=seed, replays=replays),
             Batches(dataset.validation, batch_size) if validated else None,
             ckpt_path=checkpoint,
             weights_only=True,
