@@ -21,6 +21,7 @@ from qshield_qiskit.config import Settings
 from qshield_qiskit.data import Dataset, load_dataset
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
+from qshield_qiskit.models.pretrained import TENSORS, load_weights
 from qshield_qiskit.reporting.environment import describe_environment
 from qshield_qiskit.reporting.folder import CONFIG, LAST, RunFolder
 from qshield_qiskit.seeding import derive, seed_everything
@@ -108,6 +109,8 @@ def train(settings: Settings, *, resume: Run | None = None, progress: bool = Fal
     dataset = load_images(settings)
     seed_everything(settings.seed)
     model = build_model(settings, dataset)
+    if settings.training.start_from is not None:
+        load_weights(model, RunFolder.find(settings.training.start_from, settings.runs).path / TENSORS)
     run = resume or Run(
         RunFolder.create(settings.runs, settings.experiment, settings.seed, settings.to_yaml()), settings
     )

@@ -163,6 +163,10 @@ class TrainingSettings(Section):
     """How the step size goes on: down to 0 along a cosine, or constant."""
     branch_weight: NotNegative = 0.5
     """Weight of each branch's own loss beside the fused one, so that both learn; 0: the fused loss alone."""
+    trains: Literal["all", "branch", "circuit"] = "all"
+    """What is trained: all weights, those of the second branch, or the circuit's alone; the rest stays as it is."""
+    start_from: Path | None = None
+    """A run whose weights the training starts from; null: fresh ones."""
     defence: DefenceSettings = DefenceSettings()
     """What makes the model resist attacks."""
     patience: Count | None = None

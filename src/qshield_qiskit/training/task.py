@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
@@ -36,6 +37,7 @@ class ClassifierTask(LightningModule):
         schedule: "cosine" or "constant".
         defence: Chooses the images that the model is shown, and judges the answer; None: clean ones, by their
             cross entropy.
+        still: Modules that are not trained, which stay in eval mode.
         threads: Threads that torch uses in every process of the run; None leaves them as they are.
     """
 
@@ -48,6 +50,7 @@ class ClassifierTask(LightningModule):
         branch_weight: float = 0.5,
         schedule: str = "cosine",
         defence: Defence | None = None,
+        still: Sequence[nn.Module] = (),
         threads: int | None = None,
     ) -> None:
         super().__init__()
@@ -57,6 +60,7 @@ class ClassifierTask(LightningModule):
         self.branch_weight = branch_weight
         self.schedule = schedule
         self.defence = defence or Defence(DefenceSettings(), seed=0)
+        self.still = tuple(still)
         self.threads = threads
         self.train_loss = MeanMetric()
         self.validation_loss = MeanMetric()
@@ -66,7 +70,9 @@ class ClassifierTask(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make Adam and its schedule."""
         optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
+            [weight for weight in self.model.parameters() if weight.requires_grad],
+            lr=self.learning_rate,
+            weight_decay=self.weight_decay,
         )
         if self.schedule == "constant":
             return optimizer
@@ -82,7 +88,9 @@ class ClassifierTask(LightningModule):
             torch.set_num_threads(self.threads)
 
     def on_train_epoch_start(self) -> None:
-        """Let the defence begin the epoch."""
+        """Let the defence begin the epoch, and keep what is not trained in eval mode."""
+        for module in self.still:
+            module.eval()
         self.defence.begin_epoch(self.current_epoch, self.global_rank, self.device)
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
