@@ -35,11 +35,19 @@ def predict(model: HybridClassifier, images: Tensor, batch_size: int) -> Tensor:
     return classify(model, images, batch_size).logits.argmax(-1).cpu()
 
 
-def classify(model: HybridClassifier, images: Tensor, batch_size: int) -> Branches:
+def classify(
+    model: HybridClassifier, images: Tensor, batch_size: int, *, outcomes: Tensor | None = None
+) -> Branches:
     """Classify images as `predict` does and keep every stage, without gradients, on the model's device.
 
     Where the circuit is sampled all images are one job, however many batches the backbone takes: a queue is waited
     for once.
+
+    Args:
+        model: The classifier.
+        images: (N, C, H, W), [0, 1].
+        batch_size: Images at a time.
+        outcomes: What the circuit gave for these images, (N, O), if it has run already; NaN where it has not.
     """
     parameter = next(model.parameters())
     model.eval()
@@ -48,12 +56,13 @@ def classify(model: HybridClassifier, images: Tensor, batch_size: int) -> Branch
         if model.shots is None:
             return Branches.joined([model.branches(part) for part in batches])
         encoded = [model.encode(part) for part in batches]
-        angles = torch.cat([angles for _, angles in encoded if angles is not None])
-        outcomes = torch.split(model.layer(angles), batch_size)
+        if outcomes is None:
+            outcomes = model.layer(torch.cat([angles for _, angles in encoded if angles is not None]))
+        given = torch.split(outcomes.to(parameter), batch_size)
         return Branches.joined(
             [
                 model.conclude(classical, angles, each)
-                for (classical, angles), each in zip(encoded, outcomes, strict=True)
+                for (classical, angles), each in zip(encoded, given, strict=True)
             ]
         )
 
