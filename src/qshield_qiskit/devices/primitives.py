@@ -135,10 +135,24 @@ def figures(result: Any, pub: IsaPub) -> NDArray[np.float64]:
     Returns:
         (P, 2**n) relative frequencies of outcomes, or (P, m) expectation values.
     """
+    return answers(result, pub.primitive)["figures"]
+
+
+def answers(result: Any, primitive: str) -> dict[str, NDArray[np.float64]]:
+    """Read all that is worth keeping of a job's result.
+
+    Args:
+        result: The job's `PrimitiveResult`.
+        primitive: "sampler" or "estimator".
+
+    Returns:
+        "figures" as the function `figures` gives them, and for expectation values their "standard_errors", (P, m).
+    """
     data = result[0].data
-    if pub.observables is not None:
-        return np.asarray(data.evs, dtype=np.float64).T
-    return frequencies(data[MEASURED])
+    if primitive == "sampler":
+        return {"figures": frequencies(data[MEASURED])}
+    arrays = {"figures": data.evs, "standard_errors": data.stds}
+    return {name: np.asarray(array, dtype=np.float64).T for name, array in arrays.items()}
 
 
 def frequencies(bits: Any) -> NDArray[np.float64]:

@@ -1,0 +1,205 @@
+"""The one door to IBM's service: open it, find a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from qiskit.providers.exceptions import QiskitBackendNotFoundError
+from qiskit_ibm_runtime import IBMBackend, QiskitRuntimeService
+from qiskit_ibm_runtime.accounts import AccountManager
+from qiskit_ibm_runtime.api.exceptions import RequestsApiError
+from qiskit_ibm_runtime.exceptions import IBMInputValueError
+
+from qshield_qiskit.devices.account import account_source
+from qshield_qiskit.devices.patience import Patience, access_token, bound, insist, passing
+from qshield_qiskit.devices.service_errors import (
+    ANOTHER_INSTANCE,
+    NO_ACCOUNT,
+    TWO_WAYS,
+    ServiceError,
+    speaking,
+)
+from qshield_qiskit.devices.snapshot import fake_devices
+from qshield_qiskit.errors import unknown
+
+ONLINE = "online"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A device as the service lists it.
+
+    Attributes:
+        name: Such as "ibm_torino".
+        num_qubits: Number of qubits.
+        queue_length: How many jobs wait for it.
+        status: "online", or what keeps it from running jobs.
+    """
+
+    name: str
+    num_qubits: int
+    queue_length: int
+    status: str
+
+    def __str__(self) -> str:
+        remark = "" if self.status == ONLINE else f", {self.status}"
+        return f"{self.name} ({self.num_qubits} qubits{remark})"
+
+
+class Service(QiskitRuntimeService):  # type: ignore[misc]  # the client ships no types
+    """IBM's service as its own client speaks to it, with the patience of people.
+
+    Args:
+        patience: How long to wait for it.
+    """
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        super().__init__()
+
+    @property
+    def _active_api_client(self) -> Any:
+        """The connection in use; the client makes one for each instance, and puts each here before its use."""
+        return self._bound_client
+
+    @_active_api_client.setter
+    def _active_api_client(self, client: Any) -> None:
+        bound(client, self._patience)
+        self._bound_client = client
+
+    def _discover_backends_from_instance(self, instance: str) -> list[tuple[str, bool]]:
+        """List an instance's devices; the client's own calls an instance invalid when the network is down."""
+        self._get_or_create_cloud_client(instance)
+        try:
+            devices = self._active_api_client.list_backends(True)
+        except RequestsApiError as error:
+            if passing(error):
+                raise
+            devices = []  # one of several instances that is not ours to use; `listing` says so
+        self._backends_info_per_instance[instance] = devices
+        return [(device["name"], device.get("class") == "mock") for device in devices]
+
+    def listing(self) -> list[Listed]:
+        """List the devices of all instances of the account, by name."""
+        items = [item for client in self._api_clients.values() for item in client.list_backends()]
+        devices = {item["name"]: item for item in items if item.get("class") != "mock"}
+        return [
+            Listed(name, item["qubits"], item.get("queue_length", 0), item["status"]["name"])
+            for name, item in sorted(devices.items())
+        ]
+
+
+def open_service(patience: Patience | None = None) -> Service:
+    """Open the service with the account from the environment or the saved one.
+
+    Args:
+        patience: How long to wait for it, now and in every later conversation; seconds, not minutes, by default.
+
+    Returns:
+        The client's service; call it within `speaking`.
+
+    Raises:
+        ServiceError: No account, a wrong key, no network, a wrong instance.
+    """
+    patience = patience or Patience()
+    with speaking():
+        account = _account()
+        # Whatever goes wrong when the client signs in, it says "invalid token", after a minute. So sign in first.
+        access_token(account.get_iam_authentificator().token_manager, patience)
+        try:
+            return insist(lambda: Service(patience), patience)
+        except IBMInputValueError as error:
+            if not account.instance:
+                raise
+            has = ", ".join(instance["name"] for instance in account.list_instances()) or "none"
+            raise ServiceError(
+                f"the account has no instance {account.instance!r} (it has: {has}); {ANOTHER_INSTANCE}"
+            ) from error
+
+
+def _account() -> Any:
+    """The account in use, as the client finds it."""
+    try:
+        account = AccountManager.get() if account_source() else None
+        if account is not None:
+            account.get_iam_authentificator()  # checks the form of the API key
+    except (KeyError, TypeError, OSError, ValueError) as error:
+        raise ServiceError(f"the account cannot be used ({error}); {TWO_WAYS}") from None
+    if account is None:
+        raise ServiceError(NO_ACCOUNT)
+    return account
+
+
+def find_device(
+    service: Service, name: str | None = None, num_qubits: int = 1, *, to_run: bool = True
+) -> IBMBackend:
+    """Find a device of the account.
+
+    Args:
+        service: The open service.
+        name: Its name; None takes the least busy one that is large enough.
+        num_qubits: How many qubits it must have.
+        to_run: Whether it shall run jobs; if so it must be working off its queue.
+
+    Returns:
+        The device, as the client describes it.
+
+    Raises:
+        ServiceError: There is none: unknown or retired, too small, or its queue is paused. The line says
+            which others would do.
+    """
+    with speaking():
+        listed = service.listing()
+        large = [device for device in listed if device.num_qubits >= num_qubits]
+        running = sorted(
+            (device for device in large if device.status == ONLINE), key=lambda d: d.queue_length
+        )
+        if name is None:
+            candidates = running if to_run else large
+            if not candidates:
+                raise _none_suits(listed, large, num_qubits)
+            name = candidates[0].name
+        chosen = next((device for device in listed if device.name == name), None)
+        if chosen is None:
+            raise _no_such_device(name, listed)
+        if chosen not in large:
+            raise ServiceError(f"{chosen} is too small for {num_qubits}; large enough: {_names(large)}")
+        others = _names([device for device in running if device is not chosen])
+        try:
+            device = service.backend(name)
+        except QiskitBackendNotFoundError as error:
+            raise ServiceError(
+                f"{name} is listed but does not say what it is; it may just have been retired; others: {others}"
+            ) from error
+        if to_run and not _works_off_its_queue(device):
+            raise ServiceError(
+                f"the queue of {name} is paused, so a job would wait until IBM resumes it; "
+                f"take another device ({others}) or come back later"
+            )
+        return device
+
+
+def _works_off_its_queue(device: IBMBackend) -> bool:
+    status = device.status()
+    return bool(status.operational) and status.status_msg == "active"
+
+
+def _no_such_device(name: str, listed: list[Listed]) -> ServiceError:
+    """A device that the account does not have; perhaps it is retired, and its snapshot is left."""
+    line = str(unknown("device of this account", name, [device.name for device in listed]))
+    snapshot = f"fake_{name.removeprefix('ibm_')}"
+    left = f"; its snapshot is left: backend={snapshot}" if snapshot in fake_devices() else ""
+    return ServiceError(line + left)
+
+
+def _none_suits(listed: list[Listed], large: list[Listed], num_qubits: int) -> ServiceError:
+    if large:
+        return ServiceError(
+            f"every device with {num_qubits} qubits is paused ({_names(large)}); come back later"
+        )
+    return ServiceError(f"no device of this account has {num_qubits} qubits; it has {_names(listed)}")
+
+
+def _names(devices: list[Listed]) -> str:
+    return ", ".join(map(str, devices)) or "none"
