@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ibm_standin import TOKEN, Fault, StandInDevice
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp, Statevector
-from submitting import MOMENTS, TWO_JOBS, WAITING, backend, executor, processes, pub, start
+from submitting import MOMENTS, WAITING, backend, executor, processes, pub, start
 
 from qshield_qiskit.devices.backend import Backend
 from qshield_qiskit.devices.cost import Cost, Limits, Rate, rate

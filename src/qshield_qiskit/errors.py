@@ -17,7 +17,7 @@ class InputError(ValueError):
     """
 
 
-class BudgetSpent(Exception):  # noqa: N818, it is an end and no error
+class BudgetSpent(InputError):  # noqa: N818, it is an end and no error
     """A budget of queries or of a device's time is spent; what was done until then is kept, and can be gone on with.
 
     Its message is one line that says which budget, and how to go on.

@@ -9,6 +9,7 @@ import torch
 
 from qshield_qiskit import runs
 from qshield_qiskit.config import Settings
+from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.runs import Run
@@ -35,7 +36,11 @@ class Subject:
 
 
 def subject(
-    run: Run, dotted: Sequence[str], num_images: Callable[[Settings], int | None], at_most: int
+    run: Run,
+    dotted: Sequence[str],
+    num_images: Callable[[Settings], int | None],
+    at_most: int,
+    terms: Terms | None = None,
 ) -> Subject:
     """Get a run ready to be attacked.
 
@@ -44,6 +49,7 @@ def subject(
         dotted: Overrides of KEYS.
         num_images: Reads from the settings how many images are wanted; None is all, up to `at_most`.
         at_most: How many images are taken unless more are asked for.
+        terms: On what terms a device is used.
 
     Raises:
         InputError: An override changes what belongs to the training, or there are fewer images than that.
@@ -55,7 +61,7 @@ def subject(
         raise InputError(
             f"{wanted} images were asked for, but {dataset.name} has {len(dataset.test)} test images"
         )
-    model = runs.on_backend(run, settings)
+    model = runs.on_backend(run, settings, terms)
     return Subject(settings, model, dataset.test.images[:wanted], dataset.test.labels[:wanted])
 
 

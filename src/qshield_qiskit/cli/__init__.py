@@ -13,6 +13,7 @@ from qshield_qiskit.cli.group import LazyGroup
 COMMANDS = (
     "train",
     "evaluate",
+    "submit",
     "attack",
     "verdict",
     "compare",

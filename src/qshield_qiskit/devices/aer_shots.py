@@ -11,8 +11,7 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import Pauli, SparsePauliOp
 from qiskit_aer.primitives import SamplerV2
 
-from qshield_qiskit.devices.measuring import MEASURED, in_basis, measured
-from qshield_qiskit.devices.primitives import frequencies
+from qshield_qiskit.devices.measuring import MEASURED, frequencies, in_basis, measured
 from qshield_qiskit.quantum.pub import Pub
 
 if TYPE_CHECKING:

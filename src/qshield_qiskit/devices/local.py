@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from qiskit_aer import AerSimulator
 
 from qshield_qiskit.devices.backend import Backend
-from qshield_qiskit.devices.measuring import measured
-from qshield_qiskit.devices.primitives import DEFAULT_SHOTS, IsaPub, PrimitiveOptions, figures, submit
+from qshield_qiskit.devices.laying_out import laid_out
+from qshield_qiskit.devices.primitives import DEFAULT_SHOTS, PrimitiveOptions, figures, submit
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.pub import Executor, Pub
 
@@ -32,20 +32,6 @@ class RuntimeBackend(Backend):
     def executor(self) -> Executor:
         """Run PUBs in local testing mode, under this backend's noise."""
         return LocalPrimitives(self)
-
-    def isa(self, pub: Pub) -> IsaPub:
-        """Lay a PUB out on the device."""
-        circuit = self.transpile(pub.circuit)
-        num_qubits = pub.circuit.num_qubits
-        observables = None
-        if pub.observables is None:
-            circuit = measured(circuit, num_qubits)
-        elif circuit.layout is None:
-            observables = pub.observables
-        else:
-            observables = tuple(operator.apply_layout(circuit.layout) for operator in pub.observables)
-        columns = [pub.parameters.index(parameter) for parameter in circuit.parameters]
-        return IsaPub(circuit, pub.values[:, columns], observables, pub.shots or DEFAULT_SHOTS)
 
 
 class LocalPrimitives:
@@ -71,7 +57,7 @@ class LocalPrimitives:
 
     def run(self, pub: Pub, seed: int) -> NDArray[np.float64]:
         """Run a PUB: relative frequencies (P, 2**n), or expectation values (P, m)."""
-        isa, target = self.backend.isa(pub), self.backend.target
+        isa, target = laid_out(pub, self.backend), self.backend.target
         assert target is not None
         job = submit(isa, self._device, target, self.backend.options, seed=seed)
         return figures(job.result(), isa)

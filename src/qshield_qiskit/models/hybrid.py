@@ -19,6 +19,7 @@ from qshield_qiskit.models.fusion import build_fusion
 from qshield_qiskit.models.projection import build_projection
 from qshield_qiskit.models.readout import build_readout
 from qshield_qiskit.quantum.layer import QuantumLayer
+from qshield_qiskit.quantum.pub import Executor
 from qshield_qiskit.quantum.template import CircuitTemplate
 
 BRANCHES = ("circuit", "control", "none")
@@ -208,6 +209,12 @@ class HybridClassifier(nn.Module):
         """How often the circuit is run for each image; None if nothing is sampled."""
         layer = getattr(self, "layer", None)
         return layer.shots if isinstance(layer, QuantumLayer) else None
+
+    @property
+    def executor(self) -> Executor | None:
+        """What runs the circuit; None if its outcomes are computed."""
+        layer = getattr(self, "layer", None)
+        return layer.executor if isinstance(layer, QuantumLayer) else None
 
     @property
     def mixes_branches(self) -> bool:

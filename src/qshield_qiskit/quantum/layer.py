@@ -14,6 +14,7 @@ from qshield_qiskit.errors import InputError, unknown
 from qshield_qiskit.quantum.exact_executor import ExactExecutor
 from qshield_qiskit.quantum.network import DifferentiableNetwork, ExactQNN, NoisyDevice
 from qshield_qiskit.quantum.planning import Engine
+from qshield_qiskit.quantum.pub import Executor
 from qshield_qiskit.quantum.sampled import SampledQNN
 from qshield_qiskit.quantum.template import CircuitTemplate
 
@@ -125,6 +126,12 @@ class QuantumLayer(TorchConnector):
         """How often the circuit is run for each image; None if its outcomes are computed."""
         network = self.neural_network
         return network.shots if isinstance(network, SampledQNN) else None
+
+    @property
+    def executor(self) -> Executor | None:
+        """What runs the circuit; None if its outcomes are computed."""
+        network = self.neural_network
+        return network.executor if isinstance(network, SampledQNN) else None
 
     def forward(self, input_data: Tensor | None = None) -> Tensor:
         """Run the circuit.

@@ -5,6 +5,7 @@ One batch is one PUB, and so is its whole gradient.
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Literal
 
 import numpy as np
@@ -99,6 +100,10 @@ class SampledQNN(NeuralNetwork):
         columns = self._angles.depending(on_inputs=inputs.requires_grad, on_weights=weights.requires_grad)
         outputs: Tensor = _Run.apply(angles, self, columns)
         return outputs.reshape(*inputs.shape[:-1], *self.output_shape).to(inputs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SampledQNN:
+        """Share everything: what runs circuits is a place, not a state."""
+        return copy.copy(self)
 
     def run(self, angles: NDArray[np.float64]) -> NDArray[np.float64]:
         """Run sets of angles (P, T) as one PUB: (P, O)."""
