@@ -8,18 +8,20 @@ from functools import cache
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
-from qiskit_ibm_runtime import QiskitRuntimeService
 
 from qshield_qiskit.devices import collecting, draws, sending
 from qshield_qiskit.devices.backend import Backend
 from qshield_qiskit.devices.cost import Limits
 from qshield_qiskit.devices.ledger import Ledger
+from qshield_qiskit.devices.patience import Patience
 from qshield_qiskit.devices.reaching import Waiting
+from qshield_qiskit.devices.service import open_service
 from qshield_qiskit.devices.snapshot import fake_device, take_snapshot
 from qshield_qiskit.devices.submission import ServiceExecutor
 from qshield_qiskit.quantum.pub import Pub
 
-WAITING = Waiting(poll=0.02, longest_poll=0.1, settle=0.3, unreachable=3.0)
+WAITING = Waiting(poll=0.02, longest_poll=0.1, settle=0.3, sending=3.0, outage=3.0)
+PATIENCE = Patience(connect=1.0, read=1.0, slow=60.0, total=0.3)
 TWO_JOBS = Limits(executions=200)
 
 
@@ -45,7 +47,7 @@ def executor(ledger, **settings) -> ServiceExecutor:
 
 
 def service():
-    return QiskitRuntimeService()
+    return open_service(PATIENCE)
 
 
 def die(*arguments, **settings):

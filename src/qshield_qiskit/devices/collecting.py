@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
 from qshield_qiskit.devices.job import Job
 from qshield_qiskit.devices.ledger import Ledger
+from qshield_qiskit.devices.patience import status_of
 from qshield_qiskit.devices.primitives import answers
-from qshield_qiskit.devices.reaching import Waiting, reach, status_of, without_token
-from qshield_qiskit.errors import InputError
-
-_LOG = logging.getLogger(__name__)
+from qshield_qiskit.devices.reaching import Say, Waiting, log, reach
+from qshield_qiskit.devices.service import open_service
+from qshield_qiskit.devices.service_errors import JobNotFoundError, ServiceError, without_secrets
 
 
 class Collector:
@@ -29,9 +28,9 @@ class Collector:
     def __init__(
         self,
         ledger: Ledger,
-        service: Callable[[], Any],
+        service: Callable[[], Any] = open_service,
         waiting: Waiting | None = None,
-        say: Callable[[str], None] = _LOG.info,
+        say: Say = log,
     ) -> None:
         self.ledger = ledger
         self.waiting = waiting or Waiting()
@@ -62,8 +61,8 @@ class Collector:
         while True:
             found = reach(
                 lambda: self.service.jobs(job_tags=[job.tag], limit=20, descending=False, instance=instance),
-                "list jobs",
-                self.waiting,
+                f"job {job.tag}",
+                self.waiting.sending,
                 self.say,
             )
             if found:
@@ -98,18 +97,18 @@ class Collector:
             InputError: The service does not know the job, or does not answer.
         """
         remote = self._at_service(job)
-        status = str(reach(remote.status, "tell a job's status", self.waiting, self.say))
+        status = str(self._patiently(job, remote.status))
         if status == "DONE":
-            result = reach(remote.result, "hand out a result", self.waiting, self.say)
-            usage, calibration = self._usage(remote), _calibration_at_run(remote)
+            result = self._patiently(job, remote.result)
+            usage, calibration = self._usage(job, remote), _calibration_at_run(remote)
             self.ledger.finish(
                 job, answers(result, job.primitive), usage=usage, calibration_at_run=calibration
             )
         elif status in {"ERROR", "CANCELLED"}:
-            message = reach(remote.error_message, "tell why a job failed", self.waiting, self.say)
+            message = self._patiently(job, remote.error_message)
             state = "failed" if status == "ERROR" else "cancelled"
-            why = without_token(" ".join((message or "").split())) or None
-            self.ledger.give_up(job, state, why, self._usage(remote))  # type: ignore[arg-type]
+            why = without_secrets(" ".join((message or "").split())) or None
+            self.ledger.give_up(job, state, why, self._usage(job, remote))  # type: ignore[arg-type]
         return self.ledger.read(job), status
 
     def cancel(self, job: Job) -> Job:
@@ -121,9 +120,7 @@ class Collector:
                 self._cancel(self._at_service(job))
                 self._remote.pop(job.tag)  # the client takes its status for granted now
                 self.look(job)
-            except InputError as error:
-                if status_of(error) != 404:
-                    raise
+            except JobNotFoundError:
                 self.ledger.give_up(job, "cancelled", "the service does not know it any more")
         elif job.state == "planned" or (job.state == "submitting" and job.owner is None):
             self.ledger.give_up(job, "cancelled", None, 0.0)
@@ -131,7 +128,7 @@ class Collector:
 
     def charge(self, job: Job) -> Job:
         """Ask what a finished job is charged for, if that was not known when it finished."""
-        usage = None if job.job_id is None else self._usage(self._at_service(job))
+        usage = None if job.job_id is None else self._usage(job, self._at_service(job))
         if usage is not None:
             self.ledger.charge(job, usage)
         return self.ledger.read(job)
@@ -143,31 +140,29 @@ class Collector:
     def _at_service(self, job: Job) -> Any:
         if job.tag not in self._remote:
             try:
-                found = reach(
-                    lambda: self.service.job(job.job_id), f"find job {job.job_id}", self.waiting, self.say
-                )
-            except InputError as error:
-                if status_of(error) != 404:
-                    raise
-                raise InputError(
-                    f"IBM's service does not know job {job.job_id}; is it another account's or instance's "
-                    f"(QISKIT_IBM_INSTANCE)? if it is gone for good: qshield jobs cancel {job.tag}"
+                found = self._patiently(job, lambda: self.service.job(job.job_id))
+            except JobNotFoundError as error:
+                raise JobNotFoundError(
+                    f"{error}; if it is gone for good: qshield jobs cancel {job.tag}"
                 ) from error
             self._remote[job.tag] = found
         return self._remote[job.tag]
 
     def _cancel(self, remote: Any) -> None:
         try:
-            reach(remote.cancel, "cancel a job", self.waiting, self.say)
-        except InputError as error:
+            reach(remote.cancel, f"job {remote.job_id()}", self.waiting.sending, self.say)
+        except ServiceError as error:
             if status_of(error) != 409:  # it has ended
                 raise
 
-    def _usage(self, remote: Any) -> float | None:
-        metrics = reach(remote.metrics, "tell a job's usage", self.waiting, self.say)
-        usage = metrics.get("usage") or {}
+    def _usage(self, job: Job, remote: Any) -> float | None:
+        usage = self._patiently(job, remote.metrics).get("usage") or {}
         seconds = usage.get("qpu_charge_time_seconds")
         return None if seconds is None or usage.get("status", "pending") == "pending" else float(seconds)
+
+    def _patiently(self, job: Job, action: Callable[[], Any]) -> Any:
+        """Ask about a job that is on its way; a while without answers is lived with."""
+        return reach(action, f"job {job.job_id}", self.waiting.outage, self.say)
 
 
 def _calibration_at_run(remote: Any) -> str | None:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from qiskit.providers.exceptions import QiskitBackendNotFoundError
 from qiskit_ibm_runtime import Batch
 
 from qshield_qiskit.devices.collecting import Collector
 from qshield_qiskit.devices.cost import Cost
 from qshield_qiskit.devices.job import Job
+from qshield_qiskit.devices.patience import RATE_LIMIT, status_of
 from qshield_qiskit.devices.primitives import IsaPub, PrimitiveOptions, submit
-from qshield_qiskit.devices.reaching import brief, is_transient, reach, refused, status_of, unreachable
+from qshield_qiskit.devices.reaching import LOST_NOTHING, Say, log, reach
+from qshield_qiskit.devices.service import find_device
+from qshield_qiskit.devices.service_errors import ServiceError, UnansweredError, speaking
 from qshield_qiskit.errors import InputError
-
-_LOG = logging.getLogger(__name__)
 
 
 class Sender:
@@ -40,7 +38,7 @@ class Sender:
         options: PrimitiveOptions,
         *,
         batch: bool = True,
-        say: Callable[[str], None] = _LOG.info,
+        say: Say = log,
     ) -> None:
         self.collector = collector
         self.ledger = collector.ledger
@@ -57,21 +55,15 @@ class Sender:
         """The device, asked for once.
 
         Raises:
-            InputError: It is gone, or the service does not answer.
+            ServiceError: It is gone, or the service does not answer.
         """
         if self._device is None:
-            try:
-                self._device = reach(
-                    lambda: self.collector.service.backend(self._name),
-                    f"find {self._name}",
-                    self.waiting,
-                    self.say,
-                )
-            except QiskitBackendNotFoundError as error:
-                raise InputError(
-                    f"{self._name} is not among the account's devices any more; what it has done "
-                    "can still be had: qshield jobs fetch"
-                ) from error
+            self._device = reach(
+                lambda: find_device(self.collector.service, self._name, to_run=False),
+                self._name,
+                self.waiting.sending,
+                self.say,
+            )
         return self._device
 
     def send(
@@ -129,8 +121,8 @@ class Sender:
             return
         batch, self._batch = self._batch, None
         try:
-            reach(batch.close, "close a batch", replace(self.waiting, unreachable=5.0), self.say)
-        except InputError as error:  # IBM closes it by itself before long
+            reach(batch.close, self._name, 0.0, self.say)
+        except ServiceError as error:  # IBM closes it by itself before long
             self.say(str(error))
 
     def _take_over(self, job: Job) -> Job | None:
@@ -141,7 +133,7 @@ class Sender:
         try:
             since = datetime.now(UTC) - datetime.fromisoformat(job.claimed_at)
             settle = max(0.0, self.waiting.settle - since.total_seconds())
-            job_id = self.collector.find(adopted, settle, self.device._instance)
+            job_id = self._found(adopted, settle)
         except BaseException:
             self.ledger.release(adopted)
             raise
@@ -153,54 +145,50 @@ class Sender:
 
     def _post(self, job: Job, isa: IsaPub) -> str:
         """Hand a job to the service once, and give its id."""
-        started, pause = time.monotonic(), 0.25
-        reopened = False
+        deadline, pause = time.monotonic() + self.waiting.sending, 0.25
+        unsure = reopened = False
         while True:
             mode = self._mode()
             try:
-                remote = submit(isa, mode, self.device.target, self.options, tags=[job.tag, "qshield"])
-            except InputError:
-                self.ledger.release(job, refused=True)
-                raise
-            except Exception as error:
-                status = status_of(error)
-                if status is None:
-                    raise
-                if not is_transient(status):
-                    if self._batch is not None and not reopened and not self._accepts_jobs(self._batch):
-                        self._batch, reopened = None, True
-                        continue
-                    self.ledger.release(job, refused=True)
-                    raise refused(error, f"take a job for {self._name}") from error
-                # Nobody knows whether the job was taken, unless the service was too busy to look at it.
-                if status != 429:
-                    job_id = self.collector.find(job, self.waiting.settle, self.device._instance)
-                    if job_id is not None:
-                        return job_id
-                if time.monotonic() - started + pause > self.waiting.unreachable:
-                    self.ledger.release(job, refused=True)
-                    raise unreachable(error, f"take a job for {self._name}") from error
-                self.say(f"IBM's service did not take a job ({brief(error)}); trying again")
-            else:
+                with speaking(self._name):
+                    remote = submit(isa, mode, self.device.target, self.options, tags=[job.tag, "qshield"])
                 self.collector.remember(job, remote)
-                return str(remote.job_id())
+                # An earlier attempt may have been taken after all, and be listed only now.
+                return str((unsure and self._found(job, 0.0)) or remote.job_id())
+            except UnansweredError as error:
+                if status_of(error) != RATE_LIMIT:
+                    unsure = True
+                    found = self._found(job, self.waiting.settle)
+                    if found is not None:
+                        return found
+                if time.monotonic() + pause > deadline:
+                    raise UnansweredError(f"{error}{LOST_NOTHING}") from error
+                self.say(f"{error}; trying again")
+            except InputError:
+                if self._batch is not None and not reopened and not self._accepts_jobs(self._batch):
+                    self._batch, reopened = None, True
+                    continue
+                self.ledger.release(job, refused=not unsure)
+                raise
             time.sleep(pause)
-            pause = min(2 * pause, self.waiting.longest_poll)
+            pause = 2 * pause
+
+    def _found(self, job: Job, settle: float) -> str | None:
+        return self.collector.find(job, settle, self.device._instance)
 
     def _mode(self) -> Any:
         """Give the batch to send jobs in, or the device if there is none."""
         if self._wants_batch and self._batch is None:
             device = self.device
             try:
-                self._batch = reach(lambda: Batch(backend=device), "open a batch", self.waiting, self.say)
-            except InputError as error:
-                status = status_of(error)
-                if status is None or is_transient(status):
-                    raise
+                self._batch = reach(lambda: Batch(backend=device), self._name, self.waiting.sending, self.say)
+            except UnansweredError:
+                raise
+            except ServiceError as error:
                 self.say(f"{error}; jobs are sent one by one")
                 self._wants_batch = False
         return self._batch or self.device
 
     def _accepts_jobs(self, batch: Batch) -> bool:
-        details = reach(batch.details, "tell about a batch", self.waiting, self.say)
+        details = reach(batch.details, self._name, self.waiting.sending, self.say)
         return bool(details and details.get("accepting_jobs"))

@@ -92,9 +92,9 @@ def speaking(about: str = "") -> Iterator[None]:
     except _CLIENTS_ERRORS as error:
         translated = translate(error)
         subject = f"{about}: " if about else ""
-        line = _without_secrets(f"{subject}{translated}")
+        line = without_secrets(f"{subject}{translated}")
         translated.args = (line,)
-        told = any(_without_secrets(str(cause)) != str(cause) for cause in causes(error))
+        told = any(without_secrets(str(cause)) != str(cause) for cause in causes(error))
         raise translated from (None if told else error)
 
 
@@ -248,7 +248,7 @@ def _where_from() -> str:
     return f"{source or SAVED}{spaced}"
 
 
-def _without_secrets(text: str) -> str:
+def without_secrets(text: str) -> str:
     """Blank the API key of the account in use wherever it stands."""
     secrets = [os.environ.get("QISKIT_IBM_TOKEN")]
     with contextlib.suppress(Exception):  # no account, or a broken file: then there is nothing to hide

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,13 +23,12 @@ from qshield_qiskit.devices.laying_out import laid_out, on_device, start_layout
 from qshield_qiskit.devices.ledger import BudgetReached, Ledger, default_path, is_held
 from qshield_qiskit.devices.outcomes import BudgetSpent, JobsLost, Plan
 from qshield_qiskit.devices.primitives import DEFAULT_SHOTS, IsaPub, PrimitiveOptions
-from qshield_qiskit.devices.reaching import Waiting
+from qshield_qiskit.devices.reaching import Say, Waiting, log
 from qshield_qiskit.devices.sending import Sender
+from qshield_qiskit.devices.service import open_service
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
 from qshield_qiskit.quantum.pub import Pub
-
-_LOG = logging.getLogger(__name__)
 
 
 class ServiceExecutor:
@@ -63,7 +61,7 @@ class ServiceExecutor:
     def __init__(
         self,
         backend: Backend,
-        service: Callable[[], Any],
+        service: Callable[[], Any] = open_service,
         *,
         options: PrimitiveOptions | None = None,
         ledger: Path | None = None,
@@ -75,7 +73,7 @@ class ServiceExecutor:
         limits: Limits | None = None,
         waiting: Waiting | None = None,
         rep_delay: float = REP_DELAY,
-        say: Callable[[str], None] = _LOG.info,
+        say: Say = log,
     ) -> None:
         if backend.calibration is None:
             raise InputError(f"{backend.name} has no calibration; a device's is needed to lay circuits out")
