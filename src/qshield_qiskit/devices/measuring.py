@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 from qiskit import ClassicalRegister, QuantumCircuit
 from qiskit.quantum_info import Pauli
 
@@ -43,3 +47,14 @@ def in_basis(circuit: QuantumCircuit, basis: Pauli) -> QuantumCircuit:
                 turned.sdg(qubit)
             turned.h(qubit)
     return turned
+
+
+def frequencies(bits: Any) -> NDArray[np.float64]:
+    """Count a `BitArray` of shape (P,): (P, 2**n) relative frequencies, qubit 0 least significant."""
+    size = 2**bits.num_bits
+    weights = 256 ** np.arange(bits.array.shape[-1])[::-1]  # bytes, the most significant first
+    outcomes = bits.array.astype(np.int64) @ weights  # (P, shots)
+    offsets = np.arange(len(outcomes))[:, None] * size
+    counts = np.bincount((outcomes + offsets).ravel(), minlength=len(outcomes) * size)
+    shares: NDArray[np.float64] = counts.reshape(len(outcomes), size) / bits.num_shots
+    return shares

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from qshield_qiskit import errors
 from qshield_qiskit.devices.cost import Cost, total
 from qshield_qiskit.devices.job import Job
 from qshield_qiskit.errors import InputError
@@ -33,7 +34,7 @@ class Plan:
         return total(self.costs)
 
 
-class BudgetSpent(InputError):  # noqa: N818
+class BudgetSpent(errors.BudgetSpent):
     """The budget does not allow the next job; what there is can be used, and the rest can be had later.
 
     Attributes:

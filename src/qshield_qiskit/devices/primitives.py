@@ -19,7 +19,7 @@ from qiskit_ibm_runtime.executor_estimator import Estimator
 from qiskit_ibm_runtime.executor_sampler import Sampler
 from qiskit_ibm_runtime.utils.utils import is_isa_circuit
 
-from qshield_qiskit.devices.measuring import MEASURED
+from qshield_qiskit.devices.measuring import MEASURED, frequencies
 from qshield_qiskit.errors import InputError
 
 DEFAULT_SHOTS = 4096
@@ -153,14 +153,3 @@ def answers(result: Any, primitive: str) -> dict[str, NDArray[np.float64]]:
         return {"figures": frequencies(data[MEASURED])}
     arrays = {"figures": data.evs, "standard_errors": data.stds}
     return {name: np.asarray(array, dtype=np.float64).T for name, array in arrays.items()}
-
-
-def frequencies(bits: Any) -> NDArray[np.float64]:
-    """Count a `BitArray` of shape (P,): (P, 2**n) relative frequencies, qubit 0 least significant."""
-    size = 2**bits.num_bits
-    weights = 256 ** np.arange(bits.array.shape[-1])[::-1]  # bytes, the most significant first
-    outcomes = bits.array.astype(np.int64) @ weights  # (P, shots)
-    offsets = np.arange(len(outcomes))[:, None] * size
-    counts = np.bincount((outcomes + offsets).ravel(), minlength=len(outcomes) * size)
-    shares: NDArray[np.float64] = counts.reshape(len(outcomes), size) / bits.num_shots
-    return shares

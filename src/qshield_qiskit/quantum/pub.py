@@ -52,7 +52,11 @@ class Pub:
         plain = self.circuit.assign_parameters(names)
         index = {qubit: i for i, qubit in enumerate(plain.qubits)}
         gates = [
-            (step.operation.name, [str(angle) for angle in step.operation.params], [index[q] for q in step.qubits])
+            (
+                step.operation.name,
+                [str(angle) for angle in step.operation.params],
+                [index[q] for q in step.qubits],
+            )
             for step in plain.data
         ]
         terms = None if self.observables is None else [operator.to_list() for operator in self.observables]
