@@ -9,7 +9,7 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 
-from qshield_qiskit.devices import collecting, draws, sending
+from qshield_qiskit.devices import draws, ledger, sending, submission
 from qshield_qiskit.devices.backend import Backend
 from qshield_qiskit.devices.cost import Limits
 from qshield_qiskit.devices.ledger import Ledger
@@ -20,19 +20,23 @@ from qshield_qiskit.devices.snapshot import fake_device, take_snapshot
 from qshield_qiskit.devices.submission import ServiceExecutor
 from qshield_qiskit.quantum.pub import Pub
 
+os.environ.setdefault("USAGE_DATA_OPT_OUT", "True")  # or the client reads its whole stack at each request
+
 WAITING = Waiting(poll=0.02, longest_poll=0.1, settle=0.3, sending=3.0, outage=3.0)
 PATIENCE = Patience(connect=1.0, read=1.0, slow=60.0, total=0.3)
 TWO_JOBS = Limits(executions=200)
 
 
+X = ParameterVector("x", 2)
+CIRCUIT = QuantumCircuit(2)
+CIRCUIT.rx(X[0], 0)
+CIRCUIT.ry(X[1], 1)
+CIRCUIT.cx(0, 1)
+
+
 def pub(sets=4, shots=64, observables=None, seed=0) -> Pub:
-    x = ParameterVector("x", 2)
-    circuit = QuantumCircuit(2)
-    circuit.rx(x[0], 0)
-    circuit.ry(x[1], 1)
-    circuit.cx(0, 1)
     values = np.random.default_rng(seed).uniform(-2, 2, (sets, 2))
-    return Pub(circuit, tuple(x), values, observables, shots)
+    return Pub(CIRCUIT, tuple(X), values, observables, shots)
 
 
 @cache
@@ -41,9 +45,9 @@ def backend() -> Backend:
     return Backend.calibrated("ibm_standin", snapshot.reduce((3, 4)))
 
 
-def executor(ledger, **settings) -> ServiceExecutor:
+def executor(file, **settings) -> ServiceExecutor:
     settings = {"limits": TWO_JOBS, "waiting": WAITING, "purpose": "runs/a", **settings}
-    return ServiceExecutor(settings.pop("backend", None) or backend(), service, ledger=ledger, **settings)
+    return ServiceExecutor(settings.pop("backend", None) or backend(), service, ledger=file, **settings)
 
 
 def service():
@@ -81,33 +85,27 @@ MOMENTS = {
     "accepted": lambda: setattr(sending, "submit", after(sending.submit)),
     "identified": lambda: setattr(Ledger, "submitted", after(Ledger.submitted)),
     "fetched": lambda: setattr(Ledger, "finish", die),
-    "storing": lambda: setattr(collecting_ledger(), "_set", in_a_transaction(collecting_ledger()._set)),
+    "storing": lambda: setattr(ledger, "_set", in_a_transaction(ledger._set)),
     "stored": lambda: setattr(Ledger, "finish", after(Ledger.finish)),
 }
 """When to die: what to change in a process so that it is killed there, with signal 9."""
 
 
-def collecting_ledger():
-    from qshield_qiskit.devices import ledger
-
-    return ledger
-
-
-def run(environment, ledger, moment=None, ready=None, **settings):
+def run(environment, file, moment=None, ready=None, **settings):
     """Run the PUB in this process, up to a moment."""
     os.environ.update(environment)
     if moment is not None:
         MOMENTS[moment]()
     if ready is not None:
         ready.wait()
-    with executor(ledger, **settings) as device:
+    with executor(file, **settings) as device:
         device.run(pub())
 
 
 def processes():
     """Processes that start fast, for a server has imported everything, and that share no thread with this one."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["submitting", collecting.__name__, "qiskit_ibm_runtime"])
+    context.set_forkserver_preload([submission.__name__, "qiskit_aer", "qiskit_ibm_runtime"])
     return context
 
 

@@ -2,10 +2,8 @@
 
 import itertools
 import os
-import signal
 import sqlite3
-import subprocess
-import sys
+import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +17,7 @@ from hypothesis.extra import numpy as npst
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.quantum_info import SparsePauliOp
+from submitting import processes
 
 from qshield_qiskit.devices import ledger as ledger_module
 from qshield_qiskit.devices.draws import Draws
@@ -55,7 +54,7 @@ def ledger(tmp_path):
     ledger.close()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=npst.arrays(np.float64, st.tuples(st.integers(1, 9), st.just(2)), elements=st.floats(-1e3, 1e3)),
     cut=st.integers(0, 8),
@@ -144,24 +143,25 @@ def test_a_job_is_begun_by_one_of_two_who_try(ledger):
     other.close()
 
 
+def begin_and_wait(path, begun):
+    begin(Ledger(path), Ledger(path).known(ask())[0])
+    begun.set()
+    time.sleep(60)
+
+
 def test_whoever_was_killed_holds_nothing(ledger):
     (job,) = ledger.plan(ask(), [(0, 4)])
-    code = (
-        "import sys, time; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
-        "from test_devices_ledger import Ledger, ask, begin\n"
-        "ledger = Ledger(Path(sys.argv[1]))\n"
-        "print(begin(ledger, ledger.known(ask())[0]).owner, flush=True); time.sleep(60)"
-    )
-    command = [sys.executable, "-c", code, str(ledger.path), str(Path(__file__).parent)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        owner = process.stdout.readline().strip()
-        held = ledger.read(job)
-        assert held.owner == owner
-        assert is_running(owner)
-        assert is_held(held)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert is_running(owner) is False
+    begun = processes().Event()
+    process = processes().Process(target=begin_and_wait, args=(ledger.path, begun))
+    process.start()
+    assert begun.wait(60)
+    held = ledger.read(job)
+    assert is_running(held.owner)
+    assert is_held(held)
+    assert ledger.adopt(job) is None
+    process.kill()
+    process.join()
+    assert is_running(held.owner) is False
     assert ledger.adopt(job).owner == this_process()
 
 
@@ -327,16 +327,20 @@ def test_a_damaged_result_is_refused_in_one_line(ledger):
         ledger.circuit(job)
 
 
+def open_and_plan(path, ready, found):
+    ready.wait()
+    ledger = Ledger(path)
+    found.put([job.tag for draw in range(20) for job in ledger.plan(ask(draw=draw), [(0, 2), (2, 4)])])
+
+
 def test_many_processes_open_a_new_ledger_at_once(tmp_path):
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
-        "from test_devices_ledger import Ledger, ask\n"
-        "ledger = Ledger(Path(sys.argv[1]))\n"
-        "print([job.tag for draw in range(20) for job in ledger.plan(ask(draw=draw), [(0, 2), (2, 4)])])"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path / "jobs.sqlite"), str(Path(__file__).parent)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    said = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0]
+    ready, found = processes().Barrier(3), processes().Queue()
+    arguments = (tmp_path / "jobs.sqlite", ready, found)
+    running = [processes().Process(target=open_and_plan, args=arguments) for _ in range(3)]
+    for process in running:
+        process.start()
+    said = [found.get(timeout=60) for _ in running]
+    for process in running:
+        process.join()
     assert said[0] == said[1] == said[2]
-    assert len(eval(said[0])) == 40
+    assert len(set(said[0])) == 40

@@ -465,8 +465,9 @@ def test_parts_cover_all_sets_within_the_limits_and_are_as_few_as_can_be(sets, e
 
 def test_a_set_that_fits_no_job_is_refused():
     with pytest.raises(InputError, match=r"set fewer backend\.shots"):
-        executor_rate = rate(laid_out(pub(), backend()), backend().calibration, PrimitiveOptions())
-        executor_rate.parts(4, Limits(executions=63))
+        rate(laid_out(pub(), backend()), backend().calibration, PrimitiveOptions()).parts(
+            4, Limits(executions=63)
+        )
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
@@ -482,12 +483,11 @@ def test_the_estimate_counts_the_executions_that_the_service_makes(standin, ledg
     assert job.usage_seconds == remote.seconds
 
 
-def test_a_pub_on_the_whole_device_says_the_same(subtests=None):
+def test_a_pub_on_the_whole_device_says_the_same():
     snapshot = take_snapshot(fake_device("fake_torino"))
     chosen = snapshot.best_subset(3)
     device = fake_device("fake_torino")
     few = Backend.calibrated("fake_torino", snapshot.reduce(chosen))
-    circuit = QuantumCircuit(3)
     asked = pub(observables=(SparsePauliOp("XY"), SparsePauliOp("ZI")))
     isa = laid_out(asked, few)
     wide = on_device(isa, few.calibration.physical_qubits, device.num_qubits)
@@ -515,4 +515,3 @@ def test_a_pub_on_the_whole_device_says_the_same(subtests=None):
             assert Statevector(narrow).expectation_value(SparsePauliOp(reduced)).real == pytest.approx(
                 expected
             )
-    assert circuit.num_qubits == 3
