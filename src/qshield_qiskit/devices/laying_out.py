@@ -9,6 +9,7 @@ from qiskit import QuantumCircuit
 from qshield_qiskit.devices.backend import Backend
 from qshield_qiskit.devices.measuring import measured
 from qshield_qiskit.devices.primitives import DEFAULT_SHOTS, IsaPub
+from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.pub import Pub
 
 
@@ -42,7 +43,15 @@ def on_device(pub: IsaPub, physical: Sequence[int], num_qubits: int) -> IsaPub:
 
     Returns:
         The PUB on all qubits of the device. Its circuit's layout is gone with the move; see `start_layout`.
+
+    Raises:
+        InputError: The device does not have these qubits.
     """
+    if max(physical) >= num_qubits:
+        raise InputError(
+            f"the calibration is of qubits {', '.join(map(str, physical))}, but the device has {num_qubits}, from 0 to "
+            f"{num_qubits - 1}; take its calibration anew"
+        )
     wide = QuantumCircuit(num_qubits, name=pub.circuit.name)
     for register in pub.circuit.cregs:
         wide.add_register(register)
