@@ -47,6 +47,7 @@ class IBMStandIn:
         seed: Seed of Aer.
         port: Where to listen on 127.0.0.1; 0 takes a free one.
         token: The API key that it accepts.
+        closed_instances: Further instances that the account sees and may not use.
 
     Attributes:
         devices: By name; `recalibrate()`, or set `paused` or `retired`.
@@ -64,12 +65,14 @@ class IBMStandIn:
         seed: int | None = 7,
         port: int = 0,
         token: str = TOKEN,
+        closed_instances: Iterable[str] = (),
     ) -> None:
         self.devices = {device.name: device for device in devices or [StandInDevice()]}
         self.plan = Plan(faults)
         self.queue = Queue(queue_seconds, held=held, seed=seed)
         self.token = token
         self.instance = INSTANCE
+        self.closed_instances = list(closed_instances)
         self.usage_limit = 600
         self.sessions: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str]] = []

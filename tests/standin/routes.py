@@ -107,10 +107,12 @@ def token(request: Request) -> Any:
 
 @on("POST /v3/resources/search")
 def instances(request: Request) -> Any:
-    doc = {"extensions": {"allocations": 1}}
-    crn = request.service.instance
-    item = {"crn": crn, "name": "standin", "service_plan_unique_id": PLAN, "doc": doc, "tags": []}
-    return {"items": [item], "limit": 100}
+    def item(crn: str, name: str) -> Any:
+        doc = {"extensions": {"allocations": 1}}
+        return {"crn": crn, "name": name, "service_plan_unique_id": PLAN, "doc": doc, "tags": []}
+
+    closed = [item(crn, f"closed{i}") for i, crn in enumerate(request.service.closed_instances)]
+    return {"items": [*closed, item(request.service.instance, "standin")], "limit": 100}
 
 
 @on(f"GET /{PLAN}")
