@@ -97,7 +97,7 @@ class IBMStandIn:
 
     @property
     def jobs(self) -> dict[str, Job]:
-        return self.queue.jobs
+        return dict(self.queue.jobs)  # others may be added while one looks at these
 
     @property
     def submissions(self) -> int:
