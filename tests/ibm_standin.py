@@ -27,7 +27,7 @@ from typing import Any, Self
 from standin.device import StandInDevice
 from standin.faults import Fault, Plan
 from standin.jobs import Job, Queue
-from standin.routes import API
+from standin.protocol import API
 from standin.server import Server
 
 __all__ = ["INSTANCE", "TOKEN", "Fault", "IBMStandIn", "StandInDevice", "use"]

@@ -20,7 +20,7 @@ class Change:
         before: Its earlier value; None if the device reported none.
         after: Its later value.
 
-    >>> Change(200e-6, 150e-6).relative
+    >>> Change(0.5, 0.375).relative
     -0.25
     """
 
