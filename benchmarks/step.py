@@ -7,19 +7,22 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
-from torch import nn
 
 from benchmarks.timing import take_turns
 from qshield_qiskit import HybridClassifier, load_backend, load_circuit
+from qshield_qiskit.config import DefenceSettings
+from qshield_qiskit.training.defences import build_defence
 
-BATCH, NUM_QUBITS = 128, 4
-CASES = {"resnet18": (1, 28, 28), "small_cnn": (1, 28, 28)}
+BATCH, NUM_QUBITS, EPSILON = 128, 4, 32 / 255
+CASES = [("resnet18", "none"), ("small_cnn", "none"), ("small_cnn", "pgd")]
+WORK = {"none": "training step", "pgd": "4-step adversarial training step"}
+SHAPE = (1, 28, 28)
 
 
 def measure() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield a titled list of result rows for each backbone."""
-    for backbone, shape in CASES.items():
-        steps = {branch: training_step(backbone, shape, branch) for branch in ("circuit", "none")}
+    """Yield a titled list of result rows for each backbone and defence."""
+    for backbone, defence in CASES:
+        steps = {branch: training_step(backbone, branch, defence) for branch in ("circuit", "none")}
         timings = take_turns(steps, rounds=70, seconds=0.01)
         rows = []
         for branch, timing in timings.items():
@@ -27,7 +30,7 @@ def measure() -> Iterator[tuple[str, list[dict[str, Any]]]]:
                 {
                     "engine": "qshield" if branch == "circuit" else "twin",
                     "version": version("qshield-qiskit"),
-                    "work": "training step",
+                    "work": WORK[defence],
                     "qubits": NUM_QUBITS,
                     "depth": 1,
                     "batch": BATCH,
@@ -41,22 +44,25 @@ def measure() -> Iterator[tuple[str, list[dict[str, Any]]]]:
                 }
             )
         cost = timings["circuit"].milliseconds / timings["none"].milliseconds
-        yield f"{backbone}: the hybrid's step costs {cost:.3f}x its twin's", rows
+        yield f"{backbone}: the hybrid's {WORK[defence]} costs {cost:.3f}x its twin's", rows
 
 
-def training_step(backbone: str, shape: tuple[int, int, int], branch: str) -> Callable[[], object]:
-    """One step of Adam on a batch of random images."""
+def training_step(backbone: str, branch: str, defence: str) -> Callable[[], object]:
+    """One step of Adam on a batch of random images, or on what a defence makes of them."""
     torch.manual_seed(0)
     template, backend = load_circuit("full", NUM_QUBITS), load_backend("aer_noisy", NUM_QUBITS)
     model = HybridClassifier(
-        template, backend, num_classes=10, input_shape=shape, backbone=backbone, branch=branch
+        template, backend, num_classes=10, input_shape=SHAPE, backbone=backbone, branch=branch
     )
     optimiser = torch.optim.Adam(model.parameters())
-    images, labels = torch.rand(BATCH, *shape), torch.randint(10, (BATCH,))
+    images, labels = torch.rand(BATCH, *SHAPE), torch.randint(10, (BATCH,))
+    defend = build_defence(DefenceSettings(name=defence, epsilon=EPSILON), seed=0)  # type: ignore[arg-type]
+    defend.begin_epoch(0, 0, images.device)
 
     def call() -> object:
         optimiser.zero_grad()
-        loss = nn.functional.cross_entropy(model(images), labels)
+        shown = defend.shown(model, images, labels, EPSILON)
+        loss = defend.loss(model(shown), labels)
         torch.autograd.backward(loss)
         optimiser.step()
         return loss

@@ -14,9 +14,9 @@ from qshield_qiskit.devices import calibrations
 from qshield_qiskit.devices.backend import Backend
 from qshield_qiskit.devices.routing import _transpiled
 from qshield_qiskit.devices.success import log_success
-from qshield_qiskit.devices.transpiling import separate_occurrences
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
+from qshield_qiskit.quantum.occurrences import separate_occurrences
 
 CALIBRATIONS = sorted(calibrations.find())
 

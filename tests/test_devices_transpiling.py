@@ -14,9 +14,9 @@ from qiskit.quantum_info import Statevector
 from qshield_qiskit import catalog
 from qshield_qiskit.devices import calibrations
 from qshield_qiskit.devices.backend import Backend
-from qshield_qiskit.devices.transpiling import separate_occurrences
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
+from qshield_qiskit.quantum.occurrences import separate_occurrences
 from qshield_qiskit.quantum.template import LAYER_END, LayerEnd
 
 CALIBRATIONS = sorted(calibrations.find())

@@ -16,8 +16,8 @@ from qshield_qiskit.config import load_settings
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.reporting.recording import read_outcome, read_rows
-from qshield_qiskit.robustness.attacking import check_inside
-from qshield_qiskit.subjects import KEYS
+from qshield_qiskit.robustness.attacking import attack, check_inside
+from qshield_qiskit.subjects import KEYS, subject
 
 SMALL = (
     "data.train_images=600",
@@ -28,6 +28,7 @@ SMALL = (
 )
 FEW = ("attack.images=20",)
 PGD = (*FEW, "attack=pgd", "attack.options.steps=5")
+PGD_STEPS = {"steps": 5}
 CONTRACT = {  # of robustness.json, which other people's scripts read
     *("attack", "norm", "epsilon", "backend", "attacked", "fooled", "asr", "asr_own", "asr_low", "asr_high"),
     *(
@@ -246,10 +247,12 @@ def test_a_stand_in_is_the_model_on_another_backend(run, monkeypatch):
 
 
 def test_transfer_from_another_run(run, twin):
-    direct = judgement.attack_run(run, [*PGD, "attack.epsilon=0.2"])
+    judgement.attack_run(run, [*PGD, "attack.epsilon=0.2"])
     rows = judgement.attack_run(run, [*PGD, "attack.epsilon=0.2"], source=twin)
     assert {row["source"] for row in rows} == {str(twin.folder.path)}
-    assert rows[0]["fooled"] <= direct[0]["fooled"]
+    images, labels = (part[:20] for part in (run.dataset().test.images, run.dataset().test.labels))
+    made = attack(run.model, images, labels, epsilon=0.2, parameters=PGD_STEPS, name="pgd", source=twin.model)
+    assert read_outcome(run.folder, rows[0])["adversarial"].tolist() == made.adversarial.tolist()
     worst = [row for row in read_rows(run.folder) if row["attack"] == "worst_case"]
     assert [row["source"] for row in worst] == [None, str(twin.folder.path)]  # which are kept apart
 
@@ -438,6 +441,11 @@ def test_the_verdict_command_prints_every_check(qshield, run, monkeypatch):
     assert f"verdict (quick)  {found['verdict']}" in shown
     for check in found["checks"]:
         assert check["name"] in shown
+
+
+@pytest.mark.parametrize(("asked", "at_most", "given"), [(None, 100, 40), (None, 30, 30), (35, 30, 35)])
+def test_as_many_images_as_there_are_unless_more_are_asked_for(run, asked, at_most, given):
+    assert len(subject(run, (), lambda settings: asked, at_most).images) == given
 
 
 def test_the_verdict_command_refuses_in_one_line(qshield, run):

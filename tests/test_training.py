@@ -197,7 +197,7 @@ def test_patience_needs_validation_images(unvalidated, tmp_path):
 def test_history_is_a_row_an_epoch(digits, tmp_path):
     rows = fit(make(digits), digits, some(), tmp_path, seed=0)
     lines = list(csv.DictReader((tmp_path / HISTORY).open()))
-    assert list(lines[0]) == ["epoch", "train_loss", "validation_loss", "validation_accuracy", "seconds"]
+    assert list(lines[0]) == list(Epoch._fields)
     assert [line["epoch"] for line in lines] == ["1", "2"]
     assert [float(line["train_loss"]) for line in lines] == [row.train_loss for row in rows]
     assert all(float(line["seconds"]) > 0 for line in lines)

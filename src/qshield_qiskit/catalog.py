@@ -29,7 +29,11 @@ Origin = Literal["shipped", "checkout", "here"]
 SUFFIXES = {"circuits": ".py", "backends": ".py", "experiments": ".yaml"}
 """The kinds, each a folder of that name, and what its files end in."""
 
-FAKE_PREFIX = "fake_"
+FAMILIES = {
+    "fake_": "An IBM device's snapshot, such as fake_torino, on its best qubits, by runtime primitives in local mode.",
+    "ibm_": "An IBM device, such as ibm_torino, by the job ledger; ibm_runtime is the least busy one.",
+}
+"""Beginnings of backends' names that no file stands for but a module of devices/, each with what they are."""
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -104,20 +108,21 @@ def load_circuit(name: str, num_qubits: int, **options: Any) -> CircuitTemplate:
 
 
 def load_backend(name: str, num_qubits: int, **options: Any) -> Backend:
-    """Build the backend of backends/<name>.py, or of a device snapshot for a name like `fake_torino`.
+    """Build the backend of backends/<name>.py, or of a device for a name like `fake_torino` or `ibm_torino`.
 
     Args:
-        name: A name that `find("backends")` lists, `fake_<device>`, or a path to a Python file.
+        name: A name that `find("backends")` lists, `fake_<device>`, `ibm_<device>`, or a path to a Python file.
         num_qubits: Number of qubits.
         options: Whatever else the backend's `build` declares, such as calibration or p.
 
     Raises:
         InputError: As for `load_circuit`.
     """
-    if name.startswith(FAKE_PREFIX) and name not in find("backends"):
-        fake = import_module("qshield_qiskit.devices.fake")
-        _check_options(fake.build, options, f"backend {name}", leading=2)
-        backend = fake.build(name.removeprefix(FAKE_PREFIX), num_qubits, **options)
+    prefix = _family(name)
+    if prefix is not None:
+        family = import_module(f"qshield_qiskit.devices.{prefix.rstrip('_')}")
+        _check_options(family.build, options, f"backend {name}", leading=2)
+        backend = family.build(name.removeprefix(prefix), num_qubits, **options)
     else:
         backend = _build(entry("backends", name), num_qubits, options, gives=("transpile", "noise_model"))
     # How to make it again, for whoever saves a model; backends are frozen, and one's own may be of any class.
@@ -125,12 +130,18 @@ def load_backend(name: str, num_qubits: int, **options: Any) -> Backend:
     return cast("Backend", backend)
 
 
+def is_hardware(name: str) -> bool:
+    """Say whether a backend's name stands for a device of IBM's, where time costs money."""
+    return _family(name) == "ibm_"
+
+
 def declared_settings(kind: str, name: str) -> set[str] | None:
     """List what a file's `build` declares, read from its text and not executed; None where that cannot be told."""
-    if kind == "backends" and name.startswith(FAKE_PREFIX) and name not in find(kind):
-        return set()
+    prefix = _family(name) if kind == "backends" else None
     try:
-        tree = ast.parse(entry(kind, name).path.read_bytes())
+        module = f"{prefix.rstrip('_')}.py" if prefix else None
+        path = _PACKAGE / "devices" / module if module else entry(kind, name).path
+        tree = ast.parse(path.read_bytes())
     except (InputError, OSError, SyntaxError, ValueError):
         return None  # loading it will say what is wrong
     for node in tree.body:
@@ -194,9 +205,13 @@ def _is_checkout(folder: Path) -> bool:
 
 def families(kind: str) -> dict[str, str]:
     """Give the patterns of names that no single file stands for, each with a line that says what they are."""
-    if kind != "backends":
-        return {}
-    return {f"{FAKE_PREFIX}<device>": "An IBM device's snapshot, such as fake_torino, on its best qubits."}
+    return {f"{prefix}<device>": says for prefix, says in FAMILIES.items()} if kind == "backends" else {}
+
+
+def _family(name: str) -> str | None:
+    """Give the beginning of a backend's name if a family makes it, and no file does."""
+    prefix = next((prefix for prefix in FAMILIES if name.startswith(prefix)), None)
+    return prefix if prefix is not None and name not in find("backends") else None
 
 
 def _summary(path: Path) -> str:

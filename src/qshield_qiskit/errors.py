@@ -17,6 +17,13 @@ class InputError(ValueError):
     """
 
 
+class BudgetSpent(InputError):  # noqa: N818, it is an end and no error
+    """A budget of queries or of a device's time is spent; what was done until then is kept, and can be gone on with.
+
+    Its message is one line that says which budget, and how to go on.
+    """
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Word the error for a name that is not among the known ones, nearest match first.
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from qshield_qiskit import catalog, runs
 from qshield_qiskit.config import AttackSettings, Settings
+from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.reporting.recording import image_set, put_row, put_worst_cases, shares, write_arrays
@@ -23,6 +24,10 @@ from qshield_qiskit.robustness.verdict import verdict
 from qshield_qiskit.runs import Run
 from qshield_qiskit.subjects import KEYS, Subject, backend_options, subject
 
+MOST_ATTACKED = 1000
+MOST_JUDGED = 100
+"""Images that are attacked, and that are judged, unless the user asks for more."""
+
 EXAMPLES = 8
 """Adversarial examples that are kept of each attack."""
 
@@ -32,7 +37,12 @@ Announce = Callable[[str, float | None], Any]
 
 
 def attack_run(
-    run: Run, dotted: Sequence[str] = (), *, source: Run | None = None, announce: Announce | None = None
+    run: Run,
+    dotted: Sequence[str] = (),
+    *,
+    source: Run | None = None,
+    terms: Terms | None = None,
+    announce: Announce | None = None,
 ) -> list[Row]:
     """Attack a run's model and keep every outcome.
 
@@ -40,6 +50,7 @@ def attack_run(
         run: The run.
         dotted: Overrides of attack, backend and the data's place.
         source: Another run, whose model the examples are made on (transfer).
+        terms: On what terms a device is used.
         announce: Hears of every attack, for a progress bar.
 
     Returns:
@@ -48,7 +59,7 @@ def attack_run(
     Raises:
         InputError: A setting does not fit.
     """
-    target = subject(run, dotted, lambda settings: settings.attack.images)
+    target = subject(run, dotted, lambda settings: settings.attack.images, MOST_ATTACKED, terms)
     settings = target.settings.attack
     if not any(settings.radii()):
         raise InputError(f"attack.epsilon={settings.epsilon}: nothing is above 0; try 0:0.3:7")
@@ -60,27 +71,30 @@ def attack_run(
     maker = None if source is None else _source_model(source, target)
     stand_in = None if settings.bpda is None else _stand_in(target)
     rows: list[Row] = []
-    for name, method in chosen.items():
-        for epsilon in settings.radii() if method.bounded else [None]:
-            if epsilon == 0:
-                continue  # a curve's start, where nothing is changed and nobody fooled
-            outcome = attack(
-                target.model,
-                target.images,
-                target.labels,
-                name,
-                epsilon=epsilon,
-                norm=settings.norm,
-                parameters=method,
-                target=settings.target,
-                eot=settings.eot,
-                differentiable=stand_in,
-                source=maker,
-                seed=target.settings.seed,
-                batch_size=settings.batch_size,
-                progress=None if announce is None else announce(name, epsilon),
-            )
-            rows.append(_keep(run, outcome, target, source))
+    with runs.conversation(target.model):
+        for name, method in chosen.items():
+            for epsilon in settings.radii() if method.bounded else [None]:
+                if epsilon == 0:
+                    continue  # a curve's start, where nothing is changed and nobody fooled
+                outcome = attack(
+                    target.model,
+                    target.images,
+                    target.labels,
+                    name,
+                    epsilon=epsilon,
+                    norm=settings.norm,
+                    parameters=method,
+                    target=settings.target,
+                    eot=settings.eot,
+                    differentiable=stand_in,
+                    source=maker,
+                    seed=target.settings.seed,
+                    batch_size=settings.batch_size,
+                    max_queries=settings.max_queries,
+                    watch=target.settings.backend.max_qpu_seconds is not None,
+                    progress=None if announce is None else announce(name, epsilon),
+                )
+                rows.append(_keep(run, outcome, target, source))
     return rows + put_worst_cases(run.folder, rows)
 
 
@@ -102,7 +116,7 @@ def judge_run(
     Raises:
         InputError: A setting does not fit.
     """
-    target = subject(run, dotted, lambda settings: settings.verdict.images)
+    target = subject(run, dotted, lambda settings: settings.verdict.images, MOST_JUDGED)
     settings = target.settings
     found = verdict(
         target.model,
@@ -180,6 +194,7 @@ def _keep(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Ro
         "parameters": outcome.parameters,
         "seed": outcome.seed,
         "eot": settings.attack.eot,
+        "max_queries": settings.attack.max_queries,
         "target": settings.attack.target,
         "source": None if source is None else str(source.folder.path),
     }

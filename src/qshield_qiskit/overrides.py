@@ -30,6 +30,7 @@ _EXPECTED = {
     "string": "a text",
     "path": "a path",
     "list": "a list",
+    "tuple": "a list",
     "dict": "a mapping",
 }
 """What pydantic's error types of that first word ask for."""
@@ -86,10 +87,19 @@ def read_yaml(path: Path, named: Set[str]) -> Tree:
         raise InputError(f"{path}: cannot be read as YAML: {_one_line(error)}") from error
     if tree is None:
         raise InputError(f"{path}: expected settings such as 'seed: 0', one a line, but it holds no mapping")
-    return {
-        key: {"name": value} if key in named and isinstance(value, str) else value
-        for key, value in tree.items()
-    }
+    return _in_full(tree, named)
+
+
+def _in_full(tree: Tree, named: Set[str], prefix: str = "") -> Tree:
+    """Write every section that is given by its name alone as a mapping."""
+    full: Tree = {}
+    for key, value in tree.items():
+        place = f"{prefix}{key}"
+        if isinstance(value, dict):
+            full[key] = _in_full(value, named, f"{place}.")
+        else:
+            full[key] = {"name": value} if place in named and isinstance(value, str) else value
+    return full
 
 
 def merge(base: Tree, changes: Tree) -> Tree:

@@ -7,24 +7,29 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 
 from qshield_qiskit import catalog, config, overrides
 from qshield_qiskit.config import Settings
 from qshield_qiskit.data import Dataset, load_dataset
-from qshield_qiskit.errors import InputError
+from qshield_qiskit.devices.backend import Backend
+from qshield_qiskit.devices.terms import Terms
+from qshield_qiskit.errors import BudgetSpent, InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
+from qshield_qiskit.models.pretrained import TENSORS, load_weights
 from qshield_qiskit.reporting.environment import describe_environment
 from qshield_qiskit.reporting.folder import CONFIG, LAST, RunFolder
 from qshield_qiskit.seeding import derive, seed_everything
-from qshield_qiskit.training.figures import classification_figures, predict, quantum_share
+from qshield_qiskit.training.figures import classification_figures, classify, predict, quantum_share
 from qshield_qiskit.training.fitting import fit
 from qshield_qiskit.training.history import Epoch, read
 from qshield_qiskit.training.keeping import HISTORY
@@ -108,6 +113,8 @@ def train(settings: Settings, *, resume: Run | None = None, progress: bool = Fal
     dataset = load_images(settings)
     seed_everything(settings.seed)
     model = build_model(settings, dataset)
+    if settings.training.start_from is not None:
+        load_weights(model, RunFolder.find(settings.training.start_from, settings.runs).path / TENSORS)
     run = resume or Run(
         RunFolder.create(settings.runs, settings.experiment, settings.seed, settings.to_yaml()), settings
     )
@@ -133,43 +140,77 @@ def train(settings: Settings, *, resume: Run | None = None, progress: bool = Fal
     return run
 
 
-def evaluate(run: Run, dotted: Sequence[str] = ()) -> dict[str, Any]:
+def evaluate(run: Run, dotted: Sequence[str] = (), *, terms: Terms | None = None) -> dict[str, Any]:
     """Measure a trained model, on another backend if asked for, and keep the figures in evaluations/.
 
     Args:
         run: The run; nothing in it is retrained.
         dotted: Overrides of backend, evaluation, data.root and data.mirror.
+        terms: On what terms a device is used.
 
     Returns:
-        The figures, with `backend`, `calibration`, `shots`, `n` and `seconds`.
+        The figures, with `backend`, `calibration`, `shots`, `n` and `seconds`. Where a budget ended it, `n` is what
+        was done until then, and `stopped` says so.
 
     Raises:
         InputError: An override changes what belongs to the training, or does not fit.
     """
     settings = override(run.config, dotted, EVALUATION_KEYS)
+    model, images, labels = to_evaluate(run, settings, terms)
+    start, stopped = time.perf_counter(), None
+    with conversation(model):
+        try:
+            logits = classify(model, images, settings.evaluation.batch_size).logits
+        except BudgetSpent as stop:
+            stopped, outcomes = str(stop), getattr(stop, "figures", None)
+            if outcomes is None or np.isnan(outcomes).all():
+                raise
+            known = torch.from_numpy(outcomes)
+            logits = classify(model, images, settings.evaluation.batch_size, outcomes=known).logits
+    seconds = time.perf_counter() - start
+    answered = ~logits.isnan().any(1).cpu()
+    predicted, labels = logits.cpu()[answered].argmax(1), labels[answered]
+    figures = {
+        "backend": settings.backend.name,
+        "calibration": calibration(model),
+        **primitives(model),
+        **classification_figures(predicted, labels, model.num_classes),
+        "seconds": seconds,
+        "seed": settings.seed,
+    }
+    if stopped is not None:
+        figures["stopped"] = stopped
+    asked = json.dumps([settings.backend.model_dump(mode="json"), len(images)], sort_keys=True)
+    digest = hashlib.sha256(asked.encode()).hexdigest()[:8]
+    run.folder.write_json(f"evaluations/{settings.backend.name}-{digest}.json", figures)
+    return figures
+
+
+def to_evaluate(
+    run: Run, settings: Settings, terms: Terms | None = None
+) -> tuple[HybridClassifier, torch.Tensor, torch.Tensor]:
+    """Get a run's model ready on the backend that settings ask for, with the images and labels to evaluate it on.
+
+    Raises:
+        InputError: There are fewer images than that, or a setting does not fit.
+    """
     dataset = load_images(settings)
-    model = on_backend(run, settings)
+    model = on_backend(run, settings, terms)
     wanted = settings.evaluation.images or len(dataset.test)
     if wanted > len(dataset.test):
         raise InputError(
             f"evaluation.images={wanted}, but {dataset.name} has {len(dataset.test)} test images"
         )
-    images, labels = dataset.test.images[:wanted], dataset.test.labels[:wanted]
-    start = time.perf_counter()
-    predicted = predict(model, images, settings.evaluation.batch_size)
-    seconds = time.perf_counter() - start
-    figures = {
-        "backend": settings.backend.name,
-        "calibration": _calibration(model),
-        "shots": None,
-        **classification_figures(predicted, labels, dataset.num_classes),
-        "seconds": seconds,
-        "seed": settings.seed,
-    }
-    asked = json.dumps([settings.backend.model_dump(mode="json"), wanted], sort_keys=True)
-    digest = hashlib.sha256(asked.encode()).hexdigest()[:8]
-    run.folder.write_json(f"evaluations/{settings.backend.name}-{digest}.json", figures)
-    return figures
+    seed_everything(derive(settings.seed, "evaluation"))  # shots follow it
+    return model, dataset.test.images[:wanted], dataset.test.labels[:wanted]
+
+
+@contextmanager
+def conversation(model: HybridClassifier) -> Iterator[None]:
+    """Close what a model's circuit has opened on a device, a batch of jobs, at the end."""
+    executor = model.executor
+    with executor if isinstance(executor, AbstractContextManager) else nullcontext():
+        yield
 
 
 def training_command(run: Run) -> str:
@@ -217,16 +258,35 @@ def build_model(settings: Settings, dataset: Dataset) -> HybridClassifier:
         projection=model.projection,
         detach_circuit=model.detach_circuit,
         readout=model.readout,
+        sampling=backend.sampling(),
     )
 
 
-def on_backend(run: Run, settings: Settings) -> HybridClassifier:
+def on_backend(run: Run, settings: Settings, terms: Terms | None = None) -> HybridClassifier:
     """Give a run's model on the backend and the device that settings ask for, with nothing retrained."""
     model = run.model
-    if model.template is not None:
+    if model.branch == "circuit" and model.template is not None:
         name, num_qubits = settings.backend.name, model.template.num_qubits
-        model = model.with_backend(catalog.load_backend(name, num_qubits, **settings.backend.build_options()))
+        device = _backend(run, name, num_qubits, settings, terms)
+        model = model.with_backend(device, settings.backend.sampling())
     return model.to(_device(settings))
+
+
+def _backend(run: Run, name: str, num_qubits: int, settings: Settings, terms: Terms | None) -> Backend:
+    """Load a backend; on a device of IBM's, for this run and on the user's terms."""
+    if not catalog.is_hardware(name):
+        return catalog.load_backend(name, num_qubits, **settings.backend.build_options())
+    from qshield_qiskit.devices import ibm  # noqa: PLC0415, its client takes seconds to import
+
+    purpose = f"{run.config.experiment}/{run.folder.path.name}"
+    if name == f"ibm_{ibm.LEAST_BUSY}":  # what began on one device goes on there
+        name = ibm.device_in_use(purpose) or name
+    device = catalog.load_backend(name, num_qubits, **settings.backend.build_options())
+    return (
+        device.on(replace(terms or Terms(), purpose=purpose))
+        if isinstance(device, ibm.ServiceBackend)
+        else device
+    )
 
 
 def load_images(settings: Settings) -> Dataset:
@@ -270,16 +330,23 @@ def _metrics(
 def _environment(model: HybridClassifier, dataset: Dataset) -> dict[str, Any]:
     return {
         **describe_environment(),
-        "calibration": _calibration(model),
+        "calibration": calibration(model),
         "data": [dataclasses.asdict(file) for file in dataset.source],
     }
 
 
-def _calibration(model: HybridClassifier) -> dict[str, Any] | None:
-    calibration = None if model.backend is None else model.backend.calibration
-    if calibration is None:
+def calibration(model: HybridClassifier) -> dict[str, Any] | None:
+    """Name the device and the date of a model's calibration; None without one."""
+    of_device = None if model.backend is None else model.backend.calibration
+    if of_device is None:
         return None
-    return {"device": calibration.device, "taken_at": calibration.taken_at.isoformat()}
+    return {"device": of_device.device, "taken_at": of_device.taken_at.isoformat()}
+
+
+def primitives(model: HybridClassifier) -> dict[str, Any]:
+    """Say how the circuit was run: shots, and a runtime primitive's options."""
+    options = getattr(model.backend, "options", None)
+    return {"shots": model.shots} | ({} if options is None else {"primitive": options.as_dict()})
 
 
 def _device(settings: Settings) -> torch.device:

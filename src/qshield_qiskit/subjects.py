@@ -9,12 +9,10 @@ import torch
 
 from qshield_qiskit import runs
 from qshield_qiskit.config import Settings
+from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.runs import Run
-
-MOST_IMAGES = 1000
-"""Images that are attacked unless the user asks for another number."""
 
 KEYS = ("backend", "attack", "verdict", "evaluation", "data.root", "data.mirror")
 """What `attack` and `verdict` may change; all else belongs to the training."""
@@ -37,28 +35,37 @@ class Subject:
     labels: torch.Tensor
 
 
-def subject(run: Run, dotted: Sequence[str], num_images: Callable[[Settings], int | None]) -> Subject:
+def subject(
+    run: Run,
+    dotted: Sequence[str],
+    num_images: Callable[[Settings], int | None],
+    at_most: int,
+    terms: Terms | None = None,
+) -> Subject:
     """Get a run ready to be attacked.
 
     Args:
         run: The run.
         dotted: Overrides of KEYS.
-        num_images: Reads from the settings how many images are wanted; None is all, at most 1,000.
+        num_images: Reads from the settings how many images are wanted; None is all, up to `at_most`.
+        at_most: How many images are taken unless more are asked for.
+        terms: On what terms a device is used.
 
     Raises:
         InputError: An override changes what belongs to the training, or there are fewer images than that.
     """
     settings = runs.override(run.config, dotted, KEYS)
     dataset = runs.load_images(settings)
-    wanted = num_images(settings) or min(MOST_IMAGES, len(dataset.test))
+    wanted = num_images(settings) or min(at_most, len(dataset.test))
     if wanted > len(dataset.test):
         raise InputError(
             f"{wanted} images were asked for, but {dataset.name} has {len(dataset.test)} test images"
         )
-    model = runs.on_backend(run, settings)
+    model = runs.on_backend(run, settings, terms)
     return Subject(settings, model, dataset.test.images[:wanted], dataset.test.labels[:wanted])
 
 
 def backend_options(settings: Settings) -> str:
     """Tell two uses of one backend apart, such as "channel=mixed p=0.02"; empty for its own defaults."""
-    return " ".join(f"{key}={value}" for key, value in sorted(settings.backend.build_options().items()))
+    options = settings.backend.build_options() | settings.backend.sampling()
+    return " ".join(f"{key}={value}" for key, value in sorted(options.items()))

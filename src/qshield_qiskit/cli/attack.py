@@ -11,13 +11,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from qshield_qiskit import judgement, runs
 from qshield_qiskit.cli.console import (
+    Fresh,
     Json,
+    Yes,
     checks_in_progress,
     console,
     emit,
     split_arguments,
     stdout,
     stdout_kept_for_json,
+    terms,
 )
 from qshield_qiskit.reporting.tables import robustness_table, verdict_line
 from qshield_qiskit.subjects import KEYS
@@ -35,6 +38,8 @@ def command(
         str | None,
         typer.Option("--from", metavar="RUN", help="Make the examples on another run's model (transfer)."),
     ] = None,
+    yes: Yes = False,
+    fresh: Fresh = False,
     json: Json = False,
 ) -> None:
     """Attack the images that a run classifies correctly, and say what the figures are worth.
@@ -47,7 +52,9 @@ def command(
     maker = None if source is None else runs.load_run(source)
     with stdout_kept_for_json(json):
         with _bars() as announce:
-            rows = judgement.attack_run(run, dotted, source=maker, announce=announce)
+            rows = judgement.attack_run(
+                run, dotted, source=maker, terms=terms(yes=yes, fresh=fresh), announce=announce
+            )
         with checks_in_progress() as progress:
             verdict = judgement.standing_verdict(run, dotted, progress=progress)
     if json:

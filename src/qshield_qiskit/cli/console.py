@@ -9,10 +9,16 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+from qshield_qiskit.devices.terms import Terms
+from qshield_qiskit.errors import InputError
+
+if TYPE_CHECKING:
+    from qshield_qiskit.devices.cost import Cost
 
 stdout = Console()
 """For results: tables, drawings."""
@@ -28,6 +34,38 @@ Json = Annotated[
 def emit(result: dict[str, Any]) -> None:
     """Print the one JSON object of a command; what JSON does not know, such as a path, becomes text."""
     typer.echo(json.dumps(result, indent=2, default=str))
+
+
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Send jobs to a device of IBM's without asking first.")
+]
+
+Fresh = Annotated[bool, typer.Option("--fresh", help="Ask a device again for what the job ledger has.")]
+
+
+def terms(*, yes: bool, fresh: bool) -> Terms:
+    """Give the terms on which a command uses a device: what it costs is asked for before the first job, once."""
+    return Terms(
+        fresh=fresh, confirm=None if yes else _confirm, say=lambda line: console.print(line, style="dim")
+    )
+
+
+def _confirm(cost: Cost) -> bool:
+    console.print(cost_lines(cost))
+    if not sys.stdin.isatty():
+        raise InputError("a device's time costs money, and nobody is here to ask; say so with --yes")
+    return typer.confirm("send it?", err=True)
+
+
+def cost_lines(cost: Cost) -> str:
+    """Word what jobs are expected to cost."""
+    circuits = f"{cost.sets:,} sets of angles x {cost.circuits} circuits x {cost.shots:,} shots"
+    return (
+        f"{cost.jobs} jobs: {circuits}, {cost.executions:,} executions\n"
+        f"circuit: depth {cost.depth}, {cost.two_qubit_gates} two-qubit gates; "
+        f"{100 * cost.fidelity:.1f} % of its runs meet no error on this calibration\n"
+        f"about {cost.seconds:,.0f} s of the device's time (an estimate; IBM's bill is its own)"
+    )
 
 
 @contextlib.contextmanager

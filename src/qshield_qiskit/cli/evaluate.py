@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from qshield_qiskit import runs
-from qshield_qiskit.cli.console import Json, emit, split_arguments, stdout, stdout_kept_for_json
+from qshield_qiskit.cli.console import (
+    Fresh,
+    Json,
+    Yes,
+    console,
+    emit,
+    split_arguments,
+    stdout,
+    stdout_kept_for_json,
+    terms,
+)
 from qshield_qiskit.reporting.tables import results_table
 
 
@@ -19,6 +29,8 @@ def command(
             help="A run's folder, or last; and settings of backend and evaluation.",
         ),
     ] = None,
+    yes: Yes = False,
+    fresh: Fresh = False,
     json: Json = False,
 ) -> None:
     """Measure a run on its test images; nothing is retrained.
@@ -28,11 +40,14 @@ def command(
     which, dotted = split_arguments(arguments)
     run = runs.load_run(which or "last")
     with stdout_kept_for_json(json):
-        figures = runs.evaluate(run, dotted)
+        figures = runs.evaluate(run, dotted, terms=terms(yes=yes, fresh=fresh))
     if json:
         emit({**figures, "run": str(run.folder.path)})
         return
     calibration = figures["calibration"]
     device = f", calibration {calibration['device']} of {calibration['taken_at'][:10]}" if calibration else ""
-    title = f"{run.folder.path} on {figures['backend']}{device}\n{figures['n']:,} test images"
+    shots = f", {figures['shots']:,} shots" if figures["shots"] else ""
+    title = f"{run.folder.path} on {figures['backend']}{device}\n{figures['n']:,} test images{shots}"
     stdout.print(results_table(title, [(f"seed {figures['seed']}", figures)]))
+    if "stopped" in figures:
+        console.print(f"stopped: {figures['stopped']}", soft_wrap=True)

@@ -4,6 +4,7 @@ A run is an experiment (a YAML file of names and numbers) plus overrides typed a
 comes out is complete and checked, is saved beside the results, and loads back to an equal tree.
 """
 
+from qshield_qiskit.config.defence import DefenceSettings, NoiseSettings
 from qshield_qiskit.config.loading import Settings, load_settings, named_sections, validate
 from qshield_qiskit.config.robustness import AttackSettings, VerdictSettings
 from qshield_qiskit.config.section import Count, NotNegative, Positive, Probability, Section
@@ -24,8 +25,10 @@ __all__ = [
     "Count",
     "DataSettings",
     "DatasetSettings",
+    "DefenceSettings",
     "EvaluationSettings",
     "ModelSettings",
+    "NoiseSettings",
     "NotNegative",
     "Positive",
     "Probability",

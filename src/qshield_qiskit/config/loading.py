@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from qshield_qiskit import catalog, overrides
 from qshield_qiskit.config.robustness import AttackSettings, VerdictSettings
@@ -121,16 +121,31 @@ def validate(content: dict[str, Any]) -> Settings:
             nearest one.
     """
     try:
-        return Settings.model_validate(content)
+        settings = Settings.model_validate(content)
     except ValidationError as error:
         raise InputError(overrides.explain(error, Settings)) from error
+    return _defended_where_attacked(settings)
+
+
+def _defended_where_attacked(settings: Settings) -> Settings:
+    """Give a defence without a radius of its own that of the attack, if that is one in the sup norm."""
+    training, attack = settings.training, settings.attack
+    given = training.defence.name in {"none", "noise"} or training.defence.epsilon is not None
+    if given or attack.norm not in {None, "linf"}:
+        return settings
+    defence = training.defence.model_copy(update={"epsilon": max(attack.radii())})
+    return settings.model_copy(update={"training": training.model_copy(update={"defence": defence})})
 
 
 def named_sections() -> frozenset[str]:
     """List the sections whose name can be typed alone: circuit=full is circuit.name=full."""
-    sections = {name: field.annotation for name, field in Settings.model_fields.items()}
-    return frozenset(
-        name
-        for name, section in sections.items()
-        if isinstance(section, type) and issubclass(section, Section) and "name" in section.model_fields
-    )
+    return frozenset(_named(Settings))
+
+
+def _named(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        below = field.annotation
+        if isinstance(below, type) and issubclass(below, Section):
+            if "name" in below.model_fields:
+                yield prefix + name
+            yield from _named(below, f"{prefix}{name}.")

@@ -32,6 +32,8 @@ class AttackSettings(Section):
     """Images that are attacked at a time."""
     eot: Count = 1
     """Draws over which gradients and decisions of a random model are averaged."""
+    max_queries: Count | None = None
+    """Images that each attack may put to the model, every draw counted; null: any number."""
     target: str | int | None = None
     """likely, unlikely or a class: what images shall be taken for; null: anything but what they are."""
     bpda: str | None = None
@@ -79,7 +81,7 @@ class AttackSettings(Section):
 class VerdictSettings(Section):
     """How it is judged whether robustness figures may be believed."""
 
-    images: Count = 100
-    """How many test images the checks use."""
+    images: Count | None = None
+    """How many test images the checks use, from the first on; null: all, at most 100."""
     batch_size: Count = 256
     """Images in one forward pass."""

@@ -7,7 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
+from qshield_qiskit.config.defence import DefenceSettings
 from qshield_qiskit.config.section import Count, NotNegative, Positive, Probability, Section
+
+SAMPLING = ("shots", "gradient", "gradient_draws")
+"""Settings of a backend that the quantum layer receives, not the backend."""
 
 
 class DatasetSettings(Section):
@@ -74,12 +78,30 @@ class BackendSettings(Section):
     """Noise channel of paper_noise: depolarizing, amplitude_damping, phase_damping or mixed."""
     p: Probability | None = None
     """Strength of that channel, a probability."""
+    resilience_level: Annotated[int, Field(ge=0, le=2)] | None = None
+    """Error mitigation of IBM's Estimator: 0 none, 1 readout, 2 zero-noise extrapolation as well."""
+    twirling: bool | None = None
+    """Whether IBM's primitives twirl two-qubit gates."""
+    dynamical_decoupling: str | None = None
+    """Pulses on idle qubits by IBM's primitives: XX, XpXm or XY4."""
+    max_qpu_seconds: Positive | None = None
+    """Seconds of a real device's time that a run may cost on it; what is done until then is kept."""
     options: dict[str, JsonValue] = Field(default_factory=dict)
     """Further settings that the backend's own file declares."""
+    shots: Count | None = None
+    """How often the circuit is run for each image; null: exact outcomes where the backend knows them."""
+    gradient: Literal["exact", "shift", "spsa"] | None = None
+    """How the circuit is differentiated; null: exactly where that can be, else the backend's own way."""
+    gradient_draws: Count | None = None
+    """Draws that SPSA averages over."""
 
     def build_options(self) -> dict[str, Any]:
         """Give what the backend's `build` receives besides num_qubits: every setting that is not null."""
-        return _given(self, {"name", "options"}) | self.options
+        return _given(self, {"name", "options", *SAMPLING}) | self.options
+
+    def sampling(self) -> dict[str, Any]:
+        """Give what the quantum layer receives: every setting of shots and gradients that is not null."""
+        return self.model_dump(include=set(SAMPLING), exclude_none=True)
 
 
 class ModelSettings(Section):
@@ -141,8 +163,14 @@ class TrainingSettings(Section):
     """How the step size goes on: down to 0 along a cosine, or constant."""
     branch_weight: NotNegative = 0.5
     """Weight of each branch's own loss beside the fused one, so that both learn; 0: the fused loss alone."""
+    trains: Literal["all", "branch", "circuit"] = "all"
+    """What is trained: all weights, those of the second branch, or the circuit's alone; the rest stays as it is."""
+    start_from: Path | None = None
+    """A run whose weights the training starts from; null: fresh ones."""
+    defence: DefenceSettings = DefenceSettings()
+    """What makes the model resist attacks."""
     patience: Count | None = None
-    """Epochs without a better validation loss before training stops; null: it never stops early."""
+    """Epochs without a better validation loss, or accuracy under attack, before training stops; null: it never does."""
     accelerator: str = "auto"
     """Lightning's accelerator: auto, cpu or gpu."""
     devices: int | str = 1

@@ -6,7 +6,7 @@ import hashlib
 import io
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from qiskit import QuantumCircuit, qpy
 from qiskit.transpiler import Target
@@ -14,8 +14,10 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
 from qshield_qiskit.devices import transpiling
+from qshield_qiskit.devices.aer_shots import AerShots
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
+from qshield_qiskit.quantum.pub import Executor
 
 _CACHE_SIZE = 64
 
@@ -32,6 +34,8 @@ class Backend:
         source: The name, num_qubits and options that the catalog made it from; None for one of one's own.
         keeps_layer_marks: Whether `transpile` turns layer marks into labelled identities, to which the noise
             model attaches its channel, instead of dropping them.
+        default_shots: How often circuits are run unless the user says so; None where exact outcomes are known.
+        default_gradient: How sampled circuits are differentiated unless the user says so.
     """
 
     name: str
@@ -42,14 +46,17 @@ class Backend:
     source: dict[str, Any] | None = None
     _transpiled: dict[bytes, QuantumCircuit] = field(default_factory=dict, init=False, repr=False)
 
+    default_shots: ClassVar[int | None] = None
+    default_gradient: ClassVar[str] = "shift"
+
     def __post_init__(self) -> None:
         if self.num_qubits < 1:
             raise InputError(f"{self.name} cannot have {self.num_qubits} qubits; give at least 1")
 
     @classmethod
-    def calibrated(cls, name: str, calibration: Calibration) -> Backend:
+    def calibrated(cls, name: str, calibration: Calibration, **more: Any) -> Self:
         """Make the backend of a calibration: all its qubits, couplings and noise."""
-        return cls(name, calibration.num_qubits, calibration.noise_model(), calibration)
+        return cls(name, calibration.num_qubits, calibration.noise_model(), calibration, **more)
 
     @cached_property
     def target(self) -> Target | None:
@@ -86,6 +93,10 @@ class Backend:
                 self._transpiled.clear()
             self._transpiled[key] = transpiling.for_device(plain, self.calibration, self.target)
         return self._transpiled[key].copy()
+
+    def executor(self) -> Executor:
+        """Make what runs PUBs with shots: Aer's Sampler with this noise."""
+        return AerShots(self)
 
     def simulator(self) -> AerSimulator:
         """Make the oracle for circuits from `transpile`: Aer's density matrices with this noise."""

@@ -92,8 +92,8 @@ def speaking(about: str = "") -> Iterator[None]:
         yield
     except _CLIENTS_ERRORS as error:
         translated = translate(error)
-        translated.args = (_without_secrets(f"{about}: {translated}" if about else str(translated)),)
-        tells = any(_without_secrets(str(cause)) != str(cause) for cause in causes(error))
+        translated.args = (without_secrets(f"{about}: {translated}" if about else str(translated)),)
+        tells = any(without_secrets(str(cause)) != str(cause) for cause in causes(error))
         raise translated from (None if tells else error)  # a traceback shows the causes, too
 
 
@@ -247,7 +247,7 @@ def _where_from() -> str:
     return f"{source or SAVED}{spaced}"
 
 
-def _without_secrets(text: str) -> str:
+def without_secrets(text: str) -> str:
     """Blank the API key of the account in use wherever it stands."""
     secrets = [os.environ.get("QISKIT_IBM_TOKEN")]
     with contextlib.suppress(Exception):  # no account, or a broken file: then there is nothing to hide

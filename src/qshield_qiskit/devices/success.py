@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from qiskit import QuantumCircuit
 
@@ -37,15 +38,43 @@ def log_success(circuit: QuantumCircuit, calibration: Calibration) -> float:
             begun.update(qubits)
             total += log_fidelity(errors.get((operation.name, qubits), 0.0))
         elif qubits[0] in begun:
-            scale = (calibration.dt or 0.0) if operation.unit == "dt" else _SECONDS[operation.unit]
-            total += log_fidelity(_relaxation_error(operation.duration * scale, calibration, qubits[0]))
+            total += log_fidelity(_relaxation_error(_delay(operation, calibration), calibration, qubits[0]))
     read = [calibration.qubits[qubit] for qubit in circuit.layout.final_index_layout()]
     return total + sum(log_fidelity(qubit.readout_error) for qubit in read)
+
+
+def seconds_of(circuit: QuantumCircuit, calibration: Calibration) -> float:
+    """Tell how long one run of a circuit lasts, along the longest path through its gates.
+
+    Args:
+        circuit: Written in the device's gates, with idle times as delays.
+        calibration: The device's figures; a gate of unknown length counts as instantaneous.
+    """
+    lengths = {(gate.name, gate.qubits): gate.length or 0.0 for gate in calibration.gates}
+    index = {qubit: i for i, qubit in enumerate(circuit.qubits)}
+    clocks = [0.0] * circuit.num_qubits
+    for instruction in circuit.data:
+        operation, qubits = instruction.operation, tuple(index[qubit] for qubit in instruction.qubits)
+        if operation.name == "delay":
+            lasts = _delay(operation, calibration)
+        elif operation.name == "measure":
+            lasts = calibration.qubits[qubits[0]].readout_length or 0.0
+        else:
+            lasts = lengths.get((operation.name, qubits), 0.0)
+        end = max(clocks[qubit] for qubit in qubits) + lasts
+        for qubit in qubits:
+            clocks[qubit] = end
+    return max(clocks)
 
 
 def log_fidelity(error: float) -> float:
     """log(1 - error), bounded so that even what always fails can be compared."""
     return math.log(max(1 - error, 1e-12))
+
+
+def _delay(operation: Any, calibration: Calibration) -> float:
+    scale = (calibration.dt or 0.0) if operation.unit == "dt" else _SECONDS[operation.unit]
+    return float(operation.duration * scale)
 
 
 def _relaxation_error(seconds: float, calibration: Calibration, qubit: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from qiskit import QuantumCircuit
-from qiskit.circuit import ControlFlowOp, Parameter, ParameterExpression
+from qiskit.circuit import ControlFlowOp
 from qiskit.circuit.library import IGate, get_standard_gate_name_mapping
 from qiskit.exceptions import QiskitError
 from qiskit.transpiler import Target, generate_preset_pass_manager
@@ -14,6 +14,7 @@ from qiskit_aer import AerSimulator
 from qshield_qiskit.devices.routing import best_routing
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
+from qshield_qiskit.quantum.occurrences import separate_occurrences
 from qshield_qiskit.quantum.template import LAYER_END, LayerEnd
 
 
@@ -82,34 +83,6 @@ def for_device(circuit: QuantumCircuit, calibration: Calibration, target: Target
         reason = f"cannot be transpiled to {calibration.device} ({error.message})"
         raise InputError(f"circuit {circuit.name!r} {reason}") from error
     return routed.assign_parameters({angle: expressions[angle] for angle in routed.parameters})
-
-
-def separate_occurrences(
-    circuit: QuantumCircuit,
-) -> tuple[QuantumCircuit, dict[Parameter, ParameterExpression]]:
-    """Give every parametrised angle of every gate a parameter of its own.
-
-    Args:
-        circuit: Any circuit; its global phase is dropped.
-
-    Returns:
-        The circuit in the new parameters, and the expression that each of them stands for.
-    """
-    separated = circuit.copy_empty_like()
-    separated.global_phase = 0
-    expressions: dict[Parameter, ParameterExpression] = {}
-    for instruction in circuit.data:
-        operation = instruction.operation
-        angles = list(operation.params)
-        for i, angle in enumerate(angles):
-            if isinstance(angle, ParameterExpression):
-                angles[i] = Parameter(f"occurrence {len(expressions)}")
-                expressions[angles[i]] = angle
-        if expressions.keys() & {angle for angle in angles if isinstance(angle, Parameter)}:
-            operation = operation.to_mutable()
-            operation.params = angles
-        separated.append(operation, instruction.qubits, instruction.clbits)
-    return separated, expressions
 
 
 @cache

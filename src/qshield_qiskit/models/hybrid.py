@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from qshield_qiskit.models.fusion import build_fusion
 from qshield_qiskit.models.projection import build_projection
 from qshield_qiskit.models.readout import build_readout
 from qshield_qiskit.quantum.layer import QuantumLayer
+from qshield_qiskit.quantum.pub import Executor
 from qshield_qiskit.quantum.template import CircuitTemplate
 
 BRANCHES = ("circuit", "control", "none")
@@ -33,6 +35,16 @@ class Branches(NamedTuple):
     outcomes: Tensor | None  # (B, num_outputs): probabilities, or expectation values in [-1, 1]
     weight: Tensor | None  # (B,), [0, 1]: the share of the quantum branch in the fusion
     logits: Tensor  # (B, K): the prediction
+
+    @classmethod
+    def joined(cls, parts: Sequence[Branches]) -> Branches:
+        """Lay the stages of several batches behind each other."""
+        stages = zip(*parts, strict=True)
+        return cls(*(None if stage[0] is None else torch.cat(stage) for stage in stages))  # type: ignore[arg-type]
+
+    def part(self, images: slice) -> Branches:
+        """Give every stage of some of the images."""
+        return Branches(*(None if stage is None else stage[images] for stage in self))  # type: ignore[arg-type]
 
 
 class HybridClassifier(nn.Module):
@@ -57,6 +69,8 @@ class HybridClassifier(nn.Module):
         projection: One of `projection.PROJECTIONS`.
         detach_circuit: Cut what the second branch is fed with off from autograd.
         readout: One of `readout.READOUTS`.
+        sampling: How the layer runs the circuit: `shots`, `gradient` and `gradient_draws` of `QuantumLayer`; by
+            default exactly, or by the backend's own defaults.
 
     Raises:
         InputError: An unknown name, images that do not suit the backbone, a missing template or backend, or a
@@ -78,6 +92,7 @@ class HybridClassifier(nn.Module):
         projection: str = "trained",
         detach_circuit: bool = False,
         readout: str = "trained",
+        sampling: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if branch not in BRANCHES:
@@ -95,6 +110,7 @@ class HybridClassifier(nn.Module):
         self.projection_name = projection
         self.detach_circuit = detach_circuit
         self.readout_name = readout
+        self.sampling = dict(sampling or {})
 
         # What the twin has too is drawn first, so that the seed gives all three the same start.
         self.backbone = build_backbone(backbone, input_shape, pretrained=pretrained)
@@ -124,7 +140,7 @@ class HybridClassifier(nn.Module):
             raise InputError(
                 "model.branch=circuit needs a backend; try backend=load_backend('aer_ideal', num_qubits=...)"
             )
-        return QuantumLayer(template, self.backend)
+        return QuantumLayer(template, self.backend, **self.sampling)
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify images.
@@ -146,24 +162,59 @@ class HybridClassifier(nn.Module):
         Returns:
             Both branches' logits, the angles, the outcomes, the fusion's weight and the prediction.
         """
+        classical, angles = self.encode(images)
+        return self.conclude(classical, angles, None if angles is None else self.layer(angles))
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Go as far as the circuit.
+
+        Args:
+            images: (B, C, H, W), [0, 1].
+
+        Returns:
+            The classical logits (B, K), and the circuit's angles (B, num_inputs) in radians, in (-pi, pi); the twin
+            has none.
+        """
         features = self.backbone(images)  # (B, num_features)
         classical = self.head(features)
         if self.template is None:
-            return Branches(classical, None, None, None, None, classical)
+            return classical, None
         # Half precision would cost the circuit its accuracy and gains it nothing: mixed precision ends here.
         with torch.autocast(features.device.type, enabled=False):
-            dtype = self.head.weight.dtype
-            values = self._fed(features, classical).to(dtype)  # (B, num_features) or (B, K)
-            angles = math.pi * torch.tanh(self.projection(values))  # (B, num_inputs), radians, (-pi, pi)
-            outcomes = self.layer(angles)  # (B, num_outputs)
-            quantum = self.readout(outcomes)
-            logits, weight = self.fusion(classical.to(dtype), quantum)
+            values = self._fed(features, classical).to(self.head.weight.dtype)  # (B, num_features) or (B, K)
+            return classical, math.pi * torch.tanh(self.projection(values))
+
+    def conclude(self, classical: Tensor, angles: Tensor | None, outcomes: Tensor | None) -> Branches:
+        """Go on from the circuit's outcomes to the prediction.
+
+        Args:
+            classical: (B, K) logits, as `encode` gives them.
+            angles: (B, num_inputs), as `encode` gives them.
+            outcomes: (B, num_outputs), what `layer` made of the angles; None for the twin.
+        """
+        if outcomes is None:
+            return Branches(classical, None, None, None, None, classical)
+        with torch.autocast(classical.device.type, enabled=False):
+            quantum = self.readout(outcomes)  # (B, K) logits
+            logits, weight = self.fusion(classical.to(self.head.weight.dtype), quantum)
         return Branches(classical, quantum, angles, outcomes, weight, logits)
 
     def _fed(self, features: Tensor, logits: Tensor) -> Tensor:
         """Choose what the second branch is fed with."""
         values = features if self.features_name == "backbone" else logits
         return values.detach() if self.detach_circuit else values
+
+    @property
+    def shots(self) -> int | None:
+        """How often the circuit is run for each image; None if nothing is sampled."""
+        layer = getattr(self, "layer", None)
+        return layer.shots if isinstance(layer, QuantumLayer) else None
+
+    @property
+    def executor(self) -> Executor | None:
+        """What runs the circuit; None if its outcomes are computed."""
+        layer = getattr(self, "layer", None)
+        return layer.executor if isinstance(layer, QuantumLayer) else None
 
     @property
     def mixes_branches(self) -> bool:
@@ -183,11 +234,12 @@ class HybridClassifier(nn.Module):
         circuit_and_readout = self.template.num_weights + (self.template.num_outputs + 1) * self.num_classes
         return self.num_parameters - _count(self.layer) - _count(self.readout) + circuit_and_readout
 
-    def with_backend(self, backend: Backend) -> HybridClassifier:
+    def with_backend(self, backend: Backend, sampling: Mapping[str, Any] | None = None) -> HybridClassifier:
         """Give a copy whose circuit runs on another backend, with the same weights and nothing retrained.
 
         Args:
             backend: What runs the copy's circuit.
+            sampling: How; see the class.
 
         Returns:
             The copy; this model itself stays as it is.
@@ -195,7 +247,10 @@ class HybridClassifier(nn.Module):
         model = copy.deepcopy(self)
         if model.branch == "circuit" and model.template is not None:
             reference = self.head.weight
-            layer = QuantumLayer(model.template, backend).to(reference.device, reference.dtype)
+            model.sampling = dict(sampling or {})
+            layer = QuantumLayer(model.template, backend, **model.sampling).to(
+                reference.device, reference.dtype
+            )
             layer.load_state_dict(self.layer.state_dict())
             model.layer, model.backend = layer.train(self.training), backend
         return model

@@ -23,7 +23,7 @@ TENSORS = "model.safetensors"
 CONFIG = "config.json"
 CIRCUIT = "circuit.qpy"
 KEYS = {"backbone", "fusion", "branch", "num_classes", "input_shape", "backend"}
-LATER_KEYS = {"features", "projection", "detach_circuit", "readout"}
+LATER_KEYS = {"features", "projection", "detach_circuit", "readout", "sampling"}
 """What models saved before these options do not have: they have the defaults."""
 
 
@@ -38,6 +38,7 @@ def save(model: HybridClassifier, folder: Path) -> None:
         "projection": model.projection_name,
         "detach_circuit": model.detach_circuit,
         "readout": model.readout_name,
+        "sampling": model.sampling,
         "num_classes": model.num_classes,
         "input_shape": list(model.input_shape),
         "backend": None if model.backend is None else model.backend.source,

@@ -159,3 +159,37 @@ class RotationTerms:
             walked = torch.stack([evaluate(expression, values) for expression in self._walked])
             arguments = arguments + self._selection @ walked
         return torch.cos(arguments)
+
+
+class Angles:
+    """Many angles as a function of inputs and weights, differentiable in both.
+
+    Args:
+        expressions: The angles.
+        inputs: The parameters that make up `inputs` when called, in order.
+        weights: The parameters that make up `weights` when called, in order.
+    """
+
+    def __init__(
+        self,
+        expressions: Sequence[ParameterExpression],
+        inputs: Sequence[Parameter],
+        weights: Sequence[Parameter],
+    ) -> None:
+        self._expressions = [expression.sympify() for expression in expressions]
+        self._inputs = [parameter.name for parameter in inputs]
+        self._weights = [parameter.name for parameter in weights]
+        self._on_inputs = [bool(expression.parameters & set(inputs)) for expression in expressions]
+        self._on_weights = [bool(expression.parameters & set(weights)) for expression in expressions]
+
+    def __call__(self, inputs: Tensor, weights: Tensor) -> Tensor:
+        """Evaluate at inputs (B, I) and weights (W,), in radians: (B, T)."""
+        values = dict(zip(self._inputs, inputs.unbind(1), strict=True))
+        values |= dict(zip(self._weights, weights.unsqueeze(1).unbind(0), strict=True))
+        columns = [evaluate(expression, values).expand(len(inputs)) for expression in self._expressions]
+        return torch.stack(columns, dim=1)
+
+    def depending(self, *, on_inputs: bool, on_weights: bool) -> list[int]:
+        """List the columns that depend on inputs, on weights, or on either."""
+        flags = zip(self._on_inputs, self._on_weights, strict=True)
+        return [i for i, (x, w) in enumerate(flags) if (x and on_inputs) or (w and on_weights)]

@@ -10,19 +10,25 @@ from qiskit_machine_learning.connectors import TorchConnector
 from qiskit_machine_learning.neural_networks import NeuralNetwork
 from torch import Tensor, nn
 
-from qshield_qiskit.errors import InputError
+from qshield_qiskit.errors import InputError, unknown
+from qshield_qiskit.quantum.exact_executor import ExactExecutor
 from qshield_qiskit.quantum.network import DifferentiableNetwork, ExactQNN, NoisyDevice
 from qshield_qiskit.quantum.planning import Engine
+from qshield_qiskit.quantum.pub import Executor
+from qshield_qiskit.quantum.sampled import SampledQNN
 from qshield_qiskit.quantum.template import CircuitTemplate
+
+GRADIENTS = ("exact", "shift", "spsa")
+"""How a circuit can be differentiated."""
 
 
 class QuantumLayer(TorchConnector):
     """A circuit as a torch module: angles in, outcome probabilities or expectation values out.
 
-    Everything that takes a `TorchConnector` takes this layer. A template on a backend, or any network with an
-    `evaluate` method in torch, is differentiated by autograd itself: on any device, in float32 or float64, as often
-    as wanted, and under `torch.func`. Every other qiskit-machine-learning network goes the stock way: by Jacobians on
-    the CPU, differentiable once.
+    Everything that takes a `TorchConnector` takes this layer. A template on a backend that knows its noise is
+    differentiated by autograd itself: on any device, in float32 or float64, as often as wanted, and under
+    `torch.func`. With shots, or on a backend that only has primitives, one batch is one PUB and its gradient another.
+    Every other qiskit-machine-learning network goes the stock way: by Jacobians on the CPU, differentiable once.
 
     >>> import torch
     >>> from qiskit import QuantumCircuit
@@ -39,15 +45,19 @@ class QuantumLayer(TorchConnector):
         source: A template, or a finished `NeuralNetwork` (`EstimatorQNN`, `SamplerQNN`, ...), whose input gradients are
             switched on: without them an attack would see a constant where the circuit is.
         backend: Where a template runs; None simulates it as it stands, noiseless.
-        shots: None for exact outcomes. Finite shots are refused for now: they need a backend that samples.
+        shots: How often the circuit is run for each image; None for exact outcomes, or the default of a backend that
+            knows none.
+        gradient: "exact" by autograd, "shift" by the parameter-shift rule, "spsa" by simultaneous perturbation; None
+            for exact ones where outcomes are exact, else the backend's default.
+        gradient_draws: Draws that SPSA averages over.
         initial_weights: (W,) angles in radians; by default uniform in [-1, 1], from torch's generator.
         engine: Which engine simulates a template; see `ExactSimulator`.
         trajectories: Number of trajectories where noise is sampled (beyond 8 noisy qubits).
         seed: Seed of the trajectories.
 
     Raises:
-        InputError: A finished network came with a backend, the weights have another length than the circuit's, or shots
-            were asked for.
+        InputError: A finished network came with a backend or with shots, the weights have another length than the
+            circuit's, or a backend cannot do what was asked for.
     """
 
     def __init__(
@@ -56,22 +66,22 @@ class QuantumLayer(TorchConnector):
         backend: NoisyDevice | None = None,
         *,
         shots: int | None = None,
+        gradient: str | None = None,
+        gradient_draws: int = 1,
         initial_weights: NDArray[np.float64] | Tensor | None = None,
         engine: Engine = "auto",
         trajectories: int = 128,
         seed: int = 0,
     ) -> None:
-        if shots is not None:
-            raise InputError(
-                f"shots={shots}: this layer gives exact outcomes; leave shots out, or wrap a SamplerQNN or EstimatorQNN"
-            )
         network: NeuralNetwork
         if isinstance(source, CircuitTemplate):
-            network = ExactQNN(source, backend, engine=engine, trajectories=trajectories, seed=seed)
-        elif backend is not None:
+            network = _sampled(source, backend, shots, gradient, gradient_draws) or ExactQNN(
+                source, backend, engine=engine, trajectories=trajectories, seed=seed
+            )
+        elif backend is not None or shots is not None or gradient is not None:
             raise InputError(
-                f"a finished {type(source).__name__} runs where it was made to run; leave the backend out, or give a "
-                "CircuitTemplate with it"
+                f"a finished {type(source).__name__} runs as it was made to; leave the backend out, and shots and "
+                "gradient too, or give a CircuitTemplate with them"
             )
         else:
             network = source
@@ -111,6 +121,18 @@ class QuantumLayer(TorchConnector):
         """Number of probabilities or expectation values that come out."""
         return int(np.prod(self.neural_network.output_shape))
 
+    @property
+    def shots(self) -> int | None:
+        """How often the circuit is run for each image; None if its outcomes are computed."""
+        network = self.neural_network
+        return network.shots if isinstance(network, SampledQNN) else None
+
+    @property
+    def executor(self) -> Executor | None:
+        """What runs the circuit; None if its outcomes are computed."""
+        network = self.neural_network
+        return network.executor if isinstance(network, SampledQNN) else None
+
     def forward(self, input_data: Tensor | None = None) -> Tensor:
         """Run the circuit.
 
@@ -130,6 +152,44 @@ class QuantumLayer(TorchConnector):
 
     def extra_repr(self) -> str:
         """What printing a model shows of the layer."""
-        network = self.neural_network
-        engine = f", engine={network.simulator.plan.engine}" if isinstance(network, ExactQNN) else ""
-        return f"{self.num_inputs} inputs, {network.num_weights} weights, {self.num_outputs} outputs{engine}"
+        network, how = self.neural_network, ""
+        if isinstance(network, ExactQNN):
+            how = f", engine={network.simulator.plan.engine}"
+        elif isinstance(network, SampledQNN):
+            how = f", shots={network.shots}, gradient={network.gradient}"
+        return f"{self.num_inputs} inputs, {network.num_weights} weights, {self.num_outputs} outputs{how}"
+
+
+def _sampled(
+    template: CircuitTemplate, backend: Any, shots: int | None, gradient: str | None, gradient_draws: int
+) -> SampledQNN | None:
+    """Give the network that runs a template, or None if it is to be computed."""
+    if gradient not in {None, *GRADIENTS}:
+        raise unknown("gradient", str(gradient), GRADIENTS)
+    shots = shots or getattr(backend, "default_shots", None)
+    if shots is None:
+        if gradient in {None, "exact"}:
+            return None
+        return SampledQNN(
+            template,
+            ExactExecutor(backend),
+            shots=None,
+            gradient=str(gradient),
+            gradient_draws=gradient_draws,
+        )
+    if not hasattr(backend, "executor"):
+        raise InputError(
+            f"shots={shots}: this layer's backend cannot run them; try load_backend('aer_ideal', ...)"
+        )
+    if gradient == "exact":
+        raise InputError(
+            f"gradient=exact: what is sampled ({shots} shots) has none; try shift or spsa, or an attack with "
+            "attack.bpda=aer_noisy"
+        )
+    return SampledQNN(
+        template,
+        backend.executor(),
+        shots=shots,
+        gradient=gradient or backend.default_gradient,
+        gradient_draws=gradient_draws,
+    )

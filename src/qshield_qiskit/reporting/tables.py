@@ -74,6 +74,48 @@ def robustness_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def comparison_table(title: str, comparison: Mapping[str, Any]) -> Table:
+    """Lay out a run on several backends, a row each.
+
+    Args:
+        title: What was run.
+        comparison: The content of a file of comparisons/.
+
+    Returns:
+        The table: accuracy, and ASR of the examples that were made on the first backend, each with its 95 % Wilson
+        interval; distance of the outcomes from the first's, beside what shots alone would make of it.
+    """
+    backends = comparison["backends"]
+    table = _table(
+        f"{title}, seed {comparison['seed']}\n{comparison['n']} test images; {comparison['attack']} made on "
+        f"{backends[0]['backend']}, epsilon {comparison['epsilon']:.4g};\n"
+        f"ASR on the {backends[0]['attacked']} images that all classify correctly"
+    )
+    for column in ("backend", "shots", "ODR %  (95 %)", "ASR %  (95 %)", "distance", "by shots"):
+        table.add_column(column, justify="left" if column == "backend" else "right", no_wrap=True)
+    for row in backends:
+        table.add_row(
+            row["backend"],
+            "exact" if row["shots"] is None else f"{row['shots']:,}",
+            *(
+                f"{_percent(row[name])} ({_percent(row[f'{name}_low'])}-{_percent(row[f'{name}_high'])})"
+                for name in ("odr", "asr")
+            ),
+            f"{row['from_first']:.4f}",
+            f"{row['from_shots_alone']:.4f}",
+        )
+    kind = backends[0]["distance"].replace("_", " ")
+    dates = {
+        row["calibration"]["device"]: row["calibration"]["taken_at"] for row in backends if row["calibration"]
+    }
+    table.caption = (
+        f"distance: mean {kind} from the first backend; by shots: what shots alone would make of it\n"
+    )
+    table.caption += "calibrated: " + ", ".join(f"{device} {date[:10]}" for device, date in dates.items())
+    table.caption_justify = "left"
+    return table
+
+
 VERDICT_STYLES = {
     "masking detected": "bold red",
     "suspect": "bold yellow",

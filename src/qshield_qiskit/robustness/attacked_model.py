@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
 from qshield_qiskit.errors import InputError
+from qshield_qiskit.robustness.budget import QueriesSpent, Watch
 
 
 class AttackedModel(nn.Module):
@@ -23,23 +24,34 @@ class AttackedModel(nn.Module):
         eot: Number of draws T, at least 1.
         differentiable: A model to differentiate in place of the classifier, such as the same one on an exact
             simulator.
+        max_queries: Images that may go through the classifier, every draw counted; None for any number.
 
     Attributes:
         queries: Images that went through the classifier so far, every draw counted.
         gradients: Images for which a gradient was taken so far, every draw counted.
+        watch: Sees every image and what the model made of it, if there is one.
         follows: Whether gradients, where they were asked for, reached the images. Where none do, they are zero.
 
     References:
         Athalye et al., "Obfuscated gradients give a false sense of security", arXiv 1802.00420 (2018).
     """
 
-    def __init__(self, model: nn.Module, *, eot: int = 1, differentiable: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        eot: int = 1,
+        differentiable: nn.Module | None = None,
+        max_queries: int | None = None,
+    ) -> None:
         super().__init__()
         if eot < 1:
             raise InputError(f"eot={eot}: expected 1 draw or more")
         self.model = model
         self.differentiable = differentiable
         self.eot = eot
+        self.max_queries = max_queries
+        self.watch: Watch | None = None
         self.queries = 0
         self.gradients = 0
         self.follows = True
@@ -48,11 +60,21 @@ class AttackedModel(nn.Module):
         self.dtype = reference.dtype if reference.is_floating_point() else torch.float32
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give the logits of images (B, C, H, W) in [0, 1], cast to the model's precision: (B, K)."""
+        """Give the logits of images (B, C, H, W) in [0, 1], cast to the model's precision: (B, K).
+
+        Raises:
+            QueriesSpent: These would be more queries than there may be.
+        """
         images = images.to(self.device, self.dtype)
+        if self.max_queries is not None and self.queries + len(images) * self.eot > self.max_queries:
+            raise QueriesSpent(
+                f"attack.max_queries={self.max_queries} is spent; go on with a larger one, or attack fewer images"
+            )
         draws = [self._draw(images) for _ in range(self.eot)]
         logits = draws[0] if self.eot == 1 else expected_prediction(draws)
         self.queries += len(images) * self.eot
+        if self.watch is not None:
+            self.watch.look(images, logits)
         if images.requires_grad and torch.is_grad_enabled() and not logits.requires_grad:
             self.follows = False
             logits = logits + 0 * images.sum().to(logits)

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qshield_qiskit.errors import InputError
+from qshield_qiskit.errors import BudgetSpent, InputError
 from qshield_qiskit.robustness.attacked_model import AttackedModel, predict
 from qshield_qiskit.robustness.attacks import Attack, Task, build
+from qshield_qiskit.robustness.budget import Sighting, Watch
 from qshield_qiskit.robustness.outcome import Outcome, sizes
 from qshield_qiskit.robustness.undisturbed import seeded, undisturbed
 from qshield_qiskit.seeding import derive
@@ -46,6 +47,8 @@ def attack(
     source: nn.Module | None = None,
     seed: int = 0,
     batch_size: int = 256,
+    max_queries: int | None = None,
+    watch: bool = False,
     progress: Progress | None = None,
 ) -> Outcome:
     """Attack a classifier on the images that it classifies correctly.
@@ -68,6 +71,9 @@ def attack(
         source: A model on which the images are made, to be tried on `model` (transfer).
         seed: In [0, 2**32).
         batch_size: Images that are attacked at a time.
+        max_queries: Images that the attack may put to the model, every draw counted; then it ends with what it has
+            found.
+        watch: Whether what an attack finds on its way is kept, should a device's budget end it.
         progress: Called after every batch.
 
     Returns:
@@ -100,12 +106,15 @@ def attack(
         method.check_classes(name, logits.shape[1])
         clean = logits.argmax(1)
         classes, correct = _goals(logits, clean, labels, target)
-        maker = AttackedModel(source or model, eot=eot, differentiable=differentiable)
+        maker = AttackedModel(
+            source or model, eot=eot, differentiable=differentiable, max_queries=max_queries
+        )
+        adversarial, spent = clean.clone(), None
         examples, fooled = images.float().clone(), torch.zeros_like(correct)
         others = examples[_one_of_each(clean)].cpu().numpy()
         for number, attempt in enumerate(method.rounds(logits.shape[1])):
             standing = torch.nonzero(correct & ~fooled).squeeze(1)
-            if not len(standing):
+            if spent or not len(standing):
                 break
             for part in torch.split(standing, batch_size):
                 task = Task(
@@ -119,18 +128,27 @@ def attack(
                     batch_size=batch_size,
                     others=others,
                 )
-                found = torch.as_tensor(np.asarray(attempt.generate(task), dtype=np.float32))
-                check_inside(images[part].cpu(), found, norm, task.epsilon, name)
-                arrived = predict(judge, found, batch_size).argmax(1)
-                won = (arrived == classes[part]) if target is not None else (arrived != classes[part])
-                keep = won if number else torch.ones_like(won)
+                if watch or max_queries is not None:
+                    maker.watch = Watch(
+                        images[part], classes[part], norm, task.epsilon, targeted=task.targeted
+                    )
+                try:
+                    found = torch.as_tensor(np.asarray(attempt.generate(task), dtype=np.float32))
+                    check_inside(images[part].cpu(), found, norm, task.epsilon, name)
+                    arrived = predict(judge, found, batch_size).argmax(1)
+                    won = (arrived == classes[part]) != (target is None)
+                except BudgetSpent as reason:
+                    spent = str(reason)
+                    found, won, arrived = _seen(maker, images[part])
+                keep = won if number or spent else torch.ones_like(won)
                 examples[part[keep]] = found[keep].to(examples.device)
-                fooled[part] = won
+                fooled[part], adversarial[part[keep]] = won, arrived[keep]
                 if progress is not None:
                     progress(int(part[-1]) + 1, len(images), int(fooled.sum()))
-        adversarial = clean.clone()
+                if spent:
+                    break
         attacked = torch.nonzero(correct).squeeze(1)
-        if len(attacked):
+        if len(attacked) and not spent:
             adversarial[attacked] = predict(judge, examples[attacked], batch_size).argmax(1)
     perturbations: dict[str, Any] = {
         key: torch.where(correct, size.cpu(), torch.nan) for key, size in sizes(images, examples).items()
@@ -152,8 +170,16 @@ def attack(
         queries=maker.queries / count,
         gradients=maker.gradients / count,
         seconds=time.perf_counter() - start,
-        weak=weakness(method, epsilon) if maker.follows else NOTHING_TO_FOLLOW,
+        weak=spent or (weakness(method, epsilon) if maker.follows else NOTHING_TO_FOLLOW),
     )
+
+
+def _seen(maker: AttackedModel, images: Tensor) -> Sighting:
+    """Give what was found on the way of an attack that a budget has ended."""
+    if maker.watch is not None:
+        return maker.watch.seen()
+    nothing = torch.full((len(images),), -1)
+    return Sighting(images.float().cpu(), nothing >= 0, nothing)
 
 
 def weakness(method: Attack, epsilon: float | None) -> str | None:

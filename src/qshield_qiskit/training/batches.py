@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -59,20 +60,25 @@ class Batches:
         split: Images and labels.
         batch_size: Most images in a batch.
         shuffle_seed: As for `EpochBatches`.
+        replays: How often each batch is served in a row.
     """
 
     batch_sampler = None  # Lightning asks for it, and tells the sampler the epoch
 
-    def __init__(self, split: Split, batch_size: int, *, shuffle_seed: int | None = None) -> None:
+    def __init__(
+        self, split: Split, batch_size: int, *, shuffle_seed: int | None = None, replays: int = 1
+    ) -> None:
         self.images, self.labels = split.images, split.labels
+        self.replays = replays
         self.sampler = EpochBatches(len(split), batch_size, shuffle_seed=shuffle_seed)
 
     def __len__(self) -> int:
-        return len(self.sampler)
+        return len(self.sampler) * self.replays
 
     def __iter__(self) -> Iterator[Batch]:
         for indices in self.sampler:
-            yield self.images[indices], self.labels[indices]
+            batch = self.images[indices], self.labels[indices]
+            yield from itertools.repeat(batch, self.replays)
 
 
 def _num_processes() -> int:

@@ -15,7 +15,7 @@ from torchmetrics.functional.classification import (
 )
 
 from qshield_qiskit.intervals import wilson_interval
-from qshield_qiskit.models.hybrid import HybridClassifier
+from qshield_qiskit.models.hybrid import Branches, HybridClassifier
 
 AVERAGES: tuple[Literal["macro"], Literal["micro"], Literal["weighted"]] = ("macro", "micro", "weighted")
 TIMED_STEPS = 10
@@ -32,14 +32,39 @@ def predict(model: HybridClassifier, images: Tensor, batch_size: int) -> Tensor:
     Returns:
         The predicted class of each image, (N,), on the CPU.
     """
+    return classify(model, images, batch_size).logits.argmax(-1).cpu()
+
+
+def classify(
+    model: HybridClassifier, images: Tensor, batch_size: int, *, outcomes: Tensor | None = None
+) -> Branches:
+    """Classify images as `predict` does and keep every stage, without gradients, on the model's device.
+
+    Where the circuit is sampled all images are one job, however many batches the backbone takes: a queue is waited
+    for once.
+
+    Args:
+        model: The classifier.
+        images: (N, C, H, W), [0, 1].
+        batch_size: Images at a time.
+        outcomes: What the circuit gave for these images, (N, O), if it has run already; NaN where it has not.
+    """
     parameter = next(model.parameters())
     model.eval()
     with torch.inference_mode():
-        parts = [
-            model(part.to(parameter.device, parameter.dtype)).argmax(-1).cpu()
-            for part in torch.split(images, batch_size)
-        ]
-    return torch.cat(parts)
+        batches = [part.to(parameter.device, parameter.dtype) for part in torch.split(images, batch_size)]
+        if model.shots is None:
+            return Branches.joined([model.branches(part) for part in batches])
+        encoded = [model.encode(part) for part in batches]
+        if outcomes is None:
+            outcomes = model.layer(torch.cat([angles for _, angles in encoded if angles is not None]))
+        given = torch.split(outcomes.to(parameter), batch_size)
+        return Branches.joined(
+            [
+                model.conclude(classical, angles, each)
+                for (classical, angles), each in zip(encoded, given, strict=True)
+            ]
+        )
 
 
 def classification_figures(predicted: Tensor, labels: Tensor, num_classes: int) -> dict[str, Any]:
@@ -98,16 +123,17 @@ def quantum_share(model: HybridClassifier, images: Tensor, labels: Tensor) -> fl
     def layer() -> None:
         torch.autograd.grad(model.layer(angles).square().sum(), [angles, *mine], allow_unused=True)
 
-    return min(1.0, _seconds(layer) / _seconds(whole))
+    steps = TIMED_STEPS if model.shots is None else 1
+    return min(1.0, _seconds(layer, steps) / _seconds(whole, steps))
 
 
-def _seconds(call: Any) -> float:
-    """Median time of a call."""
+def _seconds(call: Any, steps: int) -> float:
+    """Median time of a call, the first left out."""
     times = []
-    for _ in range(TIMED_STEPS + 1):
+    for _ in range(steps + 1):
         start = time.perf_counter()
         call()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    return sorted(times[1:])[TIMED_STEPS // 2]
+    return sorted(times[1:])[steps // 2]

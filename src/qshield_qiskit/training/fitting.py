@@ -22,8 +22,10 @@ from qshield_qiskit.models.pretrained import check_tensors
 from qshield_qiskit.seeding import derive, seed_everything
 from qshield_qiskit.training import history
 from qshield_qiskit.training.batches import Batches
+from qshield_qiskit.training.defences import build_defence
 from qshield_qiskit.training.history import Epoch
 from qshield_qiskit.training.keeping import BEST, HISTORY, LAST, Keeper
+from qshield_qiskit.training.parts import trained_alone
 from qshield_qiskit.training.progress import EpochProgress
 from qshield_qiskit.training.quiet import quiet_lightning
 from qshield_qiskit.training.task import ClassifierTask
@@ -61,7 +63,7 @@ def fit(
 
     Raises:
         InputError: Lightning refuses the settings, patience has no validation images to go by, a checkpoint does
-            not fit the model, or the loss diverges.
+            not fit the model, there is nothing to train, or the loss diverges.
         KeyboardInterrupt: The user stopped the training; what was finished is kept.
     """
     batch_size = settings.batch_size
@@ -78,25 +80,30 @@ def fit(
     checkpoint = folder / LAST if resume and (folder / LAST).is_file() else None
     if checkpoint is not None:
         _check_fits(model, checkpoint)
+    defence = build_defence(settings.defence, seed)
+    replays = settings.defence.replays if settings.defence.name == "free" else 1
     seed_everything(derive(seed, "training"))
     keeper = Keeper(folder, patience=settings.patience)
-    task = ClassifierTask(
-        model,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        schedule=settings.schedule,
-        branch_weight=settings.branch_weight,
-        threads=settings.threads,
-    )
-    with quiet_lightning(), _deterministic(), _interruptible():
-        trainer = _trainer(settings, [keeper, *([EpochProgress(keeper)] if progress else [])])
-        trainer.fit(
-            task,
-            Batches(dataset.train, batch_size, shuffle_seed=seed),
-            Batches(dataset.validation, batch_size) if validated else None,
-            ckpt_path=checkpoint,
-            weights_only=True,
+    with trained_alone(model, settings.trains) as still:
+        task = ClassifierTask(
+            model,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            schedule=settings.schedule,
+            branch_weight=settings.branch_weight,
+            defence=defence,
+            still=still,
+            threads=settings.threads,
         )
+        with quiet_lightning(), _deterministic(), _interruptible():
+            trainer = _trainer(settings, [keeper, *([EpochProgress(keeper)] if progress else [])])
+            trainer.fit(
+                task,
+                Batches(dataset.train, batch_size, shuffle_seed=seed, replays=replays),
+                Batches(dataset.validation, batch_size) if validated else None,
+                ckpt_path=checkpoint,
+                weights_only=True,
+            )
     model.load_state_dict(_weights(_read(folder / BEST)))
     return history.read(folder / HISTORY)
 

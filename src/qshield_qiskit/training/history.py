@@ -21,21 +21,30 @@ class Epoch(NamedTuple):
     validation_loss: float  # at its end, in nats; nan without validation images
     validation_accuracy: float  # [0, 1]; nan likewise
     seconds: float  # training and validation
+    validation_accuracy_attacked: float | None = None  # [0, 1]; with a defence that perturbs images
 
     @property
     def validated(self) -> bool:
         """Whether there were validation images."""
         return not math.isnan(self.validation_loss)
 
+    @property
+    def accuracy(self) -> float:
+        """What epochs are compared by: the validation accuracy, under attack if that was tried."""
+        attacked = self.validation_accuracy_attacked
+        return self.validation_accuracy if attacked is None else attacked
+
 
 def best(history: Sequence[Epoch]) -> Epoch:
-    """Choose the epoch of highest validation accuracy; the lower loss breaks ties, then the earlier epoch.
+    """Choose the epoch of highest validation accuracy, under attack if that was tried.
+
+    The lower loss breaks ties, then the earlier epoch.
 
     Without validation images nothing tells epochs apart, and the last one is taken.
     """
     if not history[-1].validated:
         return history[-1]
-    return max(history, key=lambda row: (row.validation_accuracy, -row.validation_loss))
+    return max(history, key=lambda row: (row.accuracy, -row.validation_loss))
 
 
 def write(file: Path, history: Sequence[Epoch]) -> None:
@@ -56,7 +65,7 @@ def read(file: Path) -> list[Epoch]:
     try:
         with file.open(newline="") as lines:
             return [
-                Epoch(int(row.pop("epoch")), **{name: float(value) for name, value in row.items()})
+                Epoch(int(row.pop("epoch")), **{name: float(value) for name, value in row.items() if value})
                 for row in csv.DictReader(lines)
             ]
     except (OSError, KeyError, TypeError, ValueError) as error:

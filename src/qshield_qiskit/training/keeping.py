@@ -30,7 +30,8 @@ class Keeper(Checkpoint):
 
     Args:
         folder: Receives history.csv, checkpoints/best.ckpt and checkpoints/last.ckpt.
-        patience: Epochs without a lower validation loss before training stops; None never stops early.
+        patience: Epochs without a lower validation loss, or with a defence without a higher accuracy under attack,
+            before training stops; None never stops early.
     """
 
     def __init__(self, folder: Path, *, patience: int | None = None) -> None:
@@ -78,7 +79,12 @@ class Keeper(Checkpoint):
 
     def _close_epoch(self, epoch: int, task: ClassifierTask) -> Epoch:
         """Take the epoch's figures, over all processes, and clear the metrics."""
-        metrics = (task.train_loss, task.validation_loss, task.validation_accuracy)
+        metrics = (
+            task.train_loss,
+            task.validation_loss,
+            task.validation_accuracy,
+            task.validation_accuracy_attacked,
+        )
         figures = [float(metric.compute()) if metric.update_called else None for metric in metrics]
         for metric in metrics:
             metric.reset()
@@ -86,11 +92,15 @@ class Keeper(Checkpoint):
             raise InputError(
                 f"the loss is no longer a number after epoch {epoch}; try a smaller training.learning_rate"
             )
-        train_loss, validation_loss, accuracy = (math.nan if one is None else one for one in figures)
-        return Epoch(epoch, train_loss, validation_loss, accuracy, time.perf_counter() - self._start)
+        train_loss, validation_loss, accuracy = (math.nan if one is None else one for one in figures[:3])
+        seconds = time.perf_counter() - self._start
+        return Epoch(epoch, train_loss, validation_loss, accuracy, seconds, figures[3])
 
     def _has_lost_patience(self) -> bool:
         if self.patience is None or not self.history:
             return False
-        lowest = min(self.history, key=lambda row: row.validation_loss)
-        return self.history[-1].epoch - lowest.epoch >= self.patience
+        if self.history[-1].validation_accuracy_attacked is None:
+            top = min(self.history, key=lambda row: row.validation_loss)
+        else:
+            top = history.best(self.history)
+        return self.history[-1].epoch - top.epoch >= self.patience

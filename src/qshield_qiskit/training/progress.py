@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from qshield_qiskit.training.history import best
 from qshield_qiskit.training.keeping import Keeper
+from qshield_qiskit.training.task import ClassifierTask
 
 SECONDS_BETWEEN_LOSSES = 0.2  # reading a loss makes a GPU wait
 
@@ -30,12 +31,17 @@ class EpochProgress(Callback):
         self._bar = TaskID(0)
         self._next_loss = 0.0
         self._printed = 0
+        self._attacked = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the head of the table of epochs."""
         if trainer.is_global_zero:
             self._console = Console(stderr=True)
-            self._console.print("[dim]   epoch    loss   validation loss   accuracy   seconds[/dim]")
+            self._attacked = isinstance(pl_module, ClassifierTask) and pl_module.defence.crafts
+            attacked = "   attacked" if self._attacked else ""
+            self._console.print(
+                f"[dim]   epoch    loss   validation loss   accuracy{attacked}   seconds[/dim]"
+            )
             self._printed = len(self.keeper.history)  # those of the run that goes on
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -86,8 +92,12 @@ class EpochProgress(Callback):
         for row in self.keeper.history[self._printed :]:
             self._printed += 1
             validation, mark = f"{'-':>18}{'-':>11}", ""
+            if self._attacked:
+                validation += f"{'-':>11}"
             if row.validated:
                 validation = f"{row.validation_loss:>18.4f}{row.validation_accuracy:>11.2%}"
+                if row.validation_accuracy_attacked is not None:
+                    validation += f"{row.validation_accuracy_attacked:>11.2%}"
                 is_best = best(self.keeper.history[: self._printed]) is row
                 mark = "[green]best so far[/green]" if is_best else ""
             self._console.print(

@@ -1,19 +1,25 @@
-"""What a training step is: cross entropy, minimised by Adam under a cosine schedule."""
+"""What a training step is: the loss of the images that the defence shows, minimised by Adam under a schedule."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from qshield_qiskit.config import DefenceSettings
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.training.batches import Batch
+from qshield_qiskit.training.defences import Defence
+
+VALIDATION_IMAGES = 1000
+"""Validation images that are attacked, in whole batches, in every process of a distributed run."""
 
 
 class ClassifierTask(LightningModule):
@@ -27,8 +33,11 @@ class ClassifierTask(LightningModule):
         num_classes: Number of classes.
         learning_rate: First step size of Adam.
         weight_decay: L2 penalty.
-        branch_weight: Weight of each branch's own cross entropy beside that of the fused logits.
+        branch_weight: Weight of each branch's own loss beside that of the fused logits.
         schedule: "cosine" or "constant".
+        defence: Chooses the images that the model is shown, and judges the answer; None: clean ones, by their
+            cross entropy.
+        still: Modules that are not trained, which stay in eval mode.
         threads: Threads that torch uses in every process of the run; None leaves them as they are.
     """
 
@@ -40,6 +49,8 @@ class ClassifierTask(LightningModule):
         weight_decay: float,
         branch_weight: float = 0.5,
         schedule: str = "cosine",
+        defence: Defence | None = None,
+        still: Sequence[nn.Module] = (),
         threads: int | None = None,
     ) -> None:
         super().__init__()
@@ -48,15 +59,20 @@ class ClassifierTask(LightningModule):
         self.weight_decay = weight_decay
         self.branch_weight = branch_weight
         self.schedule = schedule
+        self.defence = defence or Defence(DefenceSettings(), seed=0)
+        self.still = tuple(still)
         self.threads = threads
         self.train_loss = MeanMetric()
         self.validation_loss = MeanMetric()
         self.validation_accuracy = MulticlassAccuracy(model.num_classes, average="micro")
+        self.validation_accuracy_attacked = MulticlassAccuracy(model.num_classes, average="micro")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make Adam and its schedule."""
         optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
+            [weight for weight in self.model.parameters() if weight.requires_grad],
+            lr=self.learning_rate,
+            weight_decay=self.weight_decay,
         )
         if self.schedule == "constant":
             return optimizer
@@ -71,16 +87,35 @@ class ClassifierTask(LightningModule):
         if self.threads is not None:
             torch.set_num_threads(self.threads)
 
+    def on_train_epoch_start(self) -> None:
+        """Let the defence begin the epoch, and keep what is not trained in eval mode."""
+        for module in self.still:
+            module.eval()
+        self.defence.begin_epoch(self.current_epoch, self.global_rank, self.device)
+
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """Compute the loss of a batch, and of the fused prediction alone."""
         images, labels = batch
-        branches = self.model.branches(images)
-        loss = fused = cross_entropy(branches.logits, labels)
+        epsilon = self.defence.radius(self._epochs(batch_index))
+        branches = self.model.branches(self.defence.shown(self.model, images, labels, epsilon))
+        loss = fused = self.defence.loss(branches.logits, labels)
         if branches.quantum is not None and self.model.mixes_branches:
-            alone = cross_entropy(branches.classical, labels) + cross_entropy(branches.quantum, labels)
+            alone = self.defence.loss(branches.classical, labels) + self.defence.loss(
+                branches.quantum, labels
+            )
             loss = fused + self.branch_weight * alone
         self.train_loss.update(fused.detach(), len(labels))
         return {"loss": loss, "fused": fused.detach()}
+
+    def _epochs(self, batch_index: int) -> float:
+        """Count the epochs up to the end of a step."""
+        if not self.defence.crafts:
+            return 0.0
+        return self.current_epoch + (batch_index + 1) / int(self.trainer.num_training_batches)
+
+    def on_after_backward(self) -> None:
+        """Pass it on to the defence."""
+        self.defence.after_backward()
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Add a batch to the figures of the epoch."""
@@ -88,3 +123,6 @@ class ClassifierTask(LightningModule):
         logits = self.model(images)
         self.validation_loss.update(cross_entropy(logits, labels), len(labels))
         self.validation_accuracy.update(logits, labels)
+        if self.defence.crafts and batch_index * len(labels) < VALIDATION_IMAGES:
+            perturbed = self.defence.validation_examples(self.model, images, labels)
+            self.validation_accuracy_attacked.update(self.model(perturbed), labels)

@@ -1,0 +1,173 @@
+"""Finding jobs at the service, and bringing their results into the ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from qshield_qiskit.devices.job import Job
+from qshield_qiskit.devices.ledger import Ledger
+from qshield_qiskit.devices.patience import status_of
+from qshield_qiskit.devices.primitives import answers
+from qshield_qiskit.devices.reaching import Say, Waiting, log, reach
+from qshield_qiskit.devices.service import open_service
+from qshield_qiskit.devices.service_errors import JobNotFoundError, ServiceError, without_secrets
+
+
+class Collector:
+    """Ask the service about the ledger's jobs.
+
+    Args:
+        ledger: Where the jobs are written down.
+        service: Opens the service when it is first needed.
+        waiting: How long to wait for an answer.
+        say: Takes a line on everything worth knowing.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        service: Callable[[], Any] = open_service,
+        waiting: Waiting | None = None,
+        say: Say = log,
+    ) -> None:
+        self.ledger = ledger
+        self.waiting = waiting or Waiting()
+        self.say = say
+        self._open = service
+        self._service: Any = None
+        self._remote: dict[str, Any] = {}
+
+    @property
+    def service(self) -> Any:
+        """The service, opened once."""
+        if self._service is None:
+            self._service = self._open()
+        return self._service
+
+    def find(self, job: Job, settle: float, instance: str | None = None) -> str | None:
+        """Look for a job whose id never arrived.
+
+        Args:
+            job: The job.
+            settle: Seconds to go on looking while the service lists none.
+            instance: The service's instance that it was sent to; None for the one in use.
+
+        Returns:
+            The id of the job with that tag; should there be several, of the first, and the others are cancelled.
+        """
+        until, pause = time.monotonic() + settle, 0.1
+        while True:
+            found = reach(
+                lambda: self.service.jobs(job_tags=[job.tag], limit=20, descending=False, instance=instance),
+                f"job {job.tag}",
+                self.waiting.sending,
+                self.say,
+            )
+            if found:
+                for twin in found[1:]:
+                    self._cancel(twin)
+                    self.say(f"job {twin.job_id()} is a second copy of {found[0].job_id()} and was cancelled")
+                return str(found[0].job_id())
+            if time.monotonic() >= until:
+                return None
+            time.sleep(pause)
+            pause = min(2 * pause, 2.0)
+
+    def locate(self, job: Job) -> Job:
+        """Write down the id of a job that nobody is submitting any more, if the service has it."""
+        adopted = self.ledger.adopt(job)
+        if adopted is not None:
+            try:
+                job_id = self.find(job, 0.0)
+                if job_id is not None:
+                    self.ledger.submitted(job, job_id)
+            finally:
+                self.ledger.release(job)
+        return self.ledger.read(job)
+
+    def look(self, job: Job) -> tuple[Job, str]:
+        """Look at a submitted job once, and store what it has come to.
+
+        Returns:
+            The job as it is now, and its status in the service's words.
+
+        Raises:
+            InputError: The service does not know the job, or does not answer.
+        """
+        remote = self._at_service(job)
+        status = str(self._patiently(job, remote.status))
+        if status == "DONE":
+            result = self._patiently(job, remote.result)
+            usage, calibration = self._usage(job, remote), _calibration_at_run(remote)
+            self.ledger.finish(
+                job, answers(result, job.primitive), usage=usage, calibration_at_run=calibration
+            )
+        elif status in {"ERROR", "CANCELLED"}:
+            message = self._patiently(job, remote.error_message)
+            state = "failed" if status == "ERROR" else "cancelled"
+            why = without_secrets(" ".join((message or "").split())) or None
+            self.ledger.give_up(job, state, why, self._usage(job, remote))  # type: ignore[arg-type]
+        return self.ledger.read(job), status
+
+    def cancel(self, job: Job) -> Job:
+        """Cancel a job at the service and write that down; one that has ended is only looked at."""
+        if job.state == "submitting":
+            job = self.locate(job)
+        if job.state == "submitted":
+            try:
+                self._cancel(self._at_service(job))
+                self._remote.pop(job.tag)  # the client takes its status for granted now
+                self.look(job)
+            except JobNotFoundError:
+                self.ledger.give_up(job, "cancelled", "the service does not know it any more")
+        elif job.state == "planned" or (job.state == "submitting" and job.owner is None):
+            self.ledger.give_up(job, "cancelled", None, 0.0)
+        return self.ledger.read(job)
+
+    def charge(self, job: Job) -> Job:
+        """Ask what a finished job is charged for, if that was not known when it finished."""
+        usage = None if job.job_id is None else self._usage(job, self._at_service(job))
+        if usage is not None:
+            self.ledger.charge(job, usage)
+        return self.ledger.read(job)
+
+    def remember(self, job: Job, remote: Any) -> None:
+        """Keep the client's view of a job that was just submitted."""
+        self._remote[job.tag] = remote
+
+    def _at_service(self, job: Job) -> Any:
+        if job.tag not in self._remote:
+            try:
+                found = self._patiently(job, lambda: self.service.job(job.job_id))
+            except JobNotFoundError as error:
+                raise JobNotFoundError(
+                    f"{error}; if it is gone for good: qshield jobs cancel {job.tag}"
+                ) from error
+            self._remote[job.tag] = found
+        return self._remote[job.tag]
+
+    def _cancel(self, remote: Any) -> None:
+        try:
+            reach(remote.cancel, f"job {remote.job_id()}", self.waiting.sending, self.say)
+        except ServiceError as error:
+            if status_of(error) != 409:  # it has ended
+                raise
+
+    def _usage(self, job: Job, remote: Any) -> float | None:
+        usage = self._patiently(job, remote.metrics).get("usage") or {}
+        seconds = usage.get("qpu_charge_time_seconds")
+        return None if seconds is None or usage.get("status", "pending") == "pending" else float(seconds)
+
+    def _patiently(self, job: Job, action: Callable[[], Any]) -> Any:
+        """Ask about a job that is on its way; a while without answers is lived with."""
+        return reach(action, f"job {job.job_id}", self.waiting.outage, self.say)
+
+
+def _calibration_at_run(remote: Any) -> str | None:
+    """Tell when the calibration was taken that was in force when a job ran, if the service still knows."""
+    try:
+        return str(remote.properties().last_update_date.isoformat())
+    except Exception:  # the device may be gone; a result is worth more than its date
+        return None

@@ -1,0 +1,111 @@
+"""Backends named ibm_<device>: IBM's devices, and ibm_runtime for the least busy of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar
+
+from qshield_qiskit.devices.ledger import Ledger, default_path
+from qshield_qiskit.devices.local import RuntimeBackend
+from qshield_qiskit.devices.primitives import PrimitiveOptions
+from qshield_qiskit.devices.service import find_device, open_service
+from qshield_qiskit.devices.service_errors import ServiceError
+from qshield_qiskit.devices.snapshot import take_snapshot
+from qshield_qiskit.devices.submission import ServiceExecutor
+from qshield_qiskit.devices.terms import Terms
+from qshield_qiskit.quantum.calibration import Calibration
+
+LEAST_BUSY = "runtime"
+"""What stands for the least busy device in place of a device's name: ibm_runtime."""
+
+
+@dataclass(frozen=True, eq=False)
+class ServiceBackend(RuntimeBackend):
+    """A device of IBM's, reached through the job ledger.
+
+    Attributes:
+        max_qpu_seconds: Seconds of the device's time that one purpose may cost; None for no limit.
+        terms: On what terms jobs are sent.
+    """
+
+    max_qpu_seconds: float | None = None
+    terms: Terms = field(default_factory=Terms)
+
+    default_gradient: ClassVar[str] = "spsa"
+
+    def executor(self) -> ServiceExecutor:
+        """Run PUBs on the device; what the ledger knows is not asked for again."""
+        return ServiceExecutor(
+            self,
+            open_service,
+            options=self.options,
+            purpose=self.terms.purpose,
+            max_qpu_seconds=self.max_qpu_seconds,
+            fresh=self.terms.fresh,
+            confirm=self.terms.confirm,
+            say=self.terms.say,
+        )
+
+    def on(self, terms: Terms) -> ServiceBackend:
+        """Give the same device on other terms."""
+        return replace(self, terms=terms)
+
+
+def build(
+    device: str,
+    num_qubits: int,
+    resilience_level: int = 1,
+    twirling: bool = False,
+    dynamical_decoupling: str | None = None,
+    max_qpu_seconds: float | None = None,
+) -> ServiceBackend:
+    """Make the backend of a device's best connected qubits, by its calibration of this hour.
+
+    The calibration is kept beside the ledger. Should the service not answer, or the device be gone, the last one
+    serves: what the ledger has can still be had, and whatever needs the device says what is wrong.
+
+    Args:
+        device: Name of the device without "ibm_"; "runtime" for the least busy one that is large enough.
+        num_qubits: How many of its qubits to use.
+        resilience_level: The Estimator's: 0, 1 or 2.
+        twirling: Whether two-qubit gates are twirled.
+        dynamical_decoupling: XX, XpXm or XY4 for idle qubits; None for none.
+        max_qpu_seconds: Seconds of the device's time that one purpose may cost; None for no limit.
+
+    Raises:
+        InputError: No account, no such device, too few qubits, or an option is out of range.
+    """
+    options = PrimitiveOptions(resilience_level, twirling, dynamical_decoupling)
+    calibration = _calibration(device, num_qubits)
+    return ServiceBackend.calibrated(
+        calibration.device, calibration, options=options, max_qpu_seconds=max_qpu_seconds
+    )
+
+
+def device_in_use(purpose: str) -> str | None:
+    """Name the device that a purpose's last jobs went to, so that "the least busy one" stays the same one."""
+    if not default_path().is_file():
+        return None
+    names = [job.backend for job in Ledger().jobs() if job.purpose == purpose]
+    return names[-1] if names else None
+
+
+def _calibration(device: str, num_qubits: int) -> Calibration:
+    """Reduce a device's calibration to its best qubits; the kept one if the service cannot be asked."""
+    name = None if device == LEAST_BUSY else f"ibm_{device}"
+    try:
+        snapshot = take_snapshot(find_device(open_service(), name, num_qubits, to_run=False))
+    except ServiceError:
+        kept = _kept(name or "", num_qubits)
+        if not kept.is_file():
+            raise
+        return Calibration.from_json(kept)
+    calibration = snapshot.reduce(snapshot.best_subset(num_qubits))
+    calibration.to_json(_kept(calibration.device, num_qubits))
+    return calibration
+
+
+def _kept(name: str, num_qubits: int) -> Path:
+    """Where the last calibration of a device is kept."""
+    return default_path().parent / "calibrations" / f"{name}_{num_qubits}q.json"

@@ -1,0 +1,351 @@
+"""The ledger: every job that was ever sent to a device, in one SQLite file that several processes share.
+
+A job is written down before it is submitted, and each step is a transaction of its own:
+
+    planned -> submitting -> submitted -> done | failed | cancelled
+
+Whoever finds a job `submitting` with nobody at it asks the service for its tag before sending it again. So a
+process may be killed at any moment, and no job is lost, or paid for twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit import QuantumCircuit
+
+from qshield_qiskit.devices.database import Database
+from qshield_qiskit.devices.job import (
+    DEAD,
+    SAME_PUB,
+    Ask,
+    Job,
+    State,
+    circuit_from_bytes,
+    circuit_to_bytes,
+    packed,
+    unpacked,
+)
+from qshield_qiskit.devices.ledger_schema import APPLICATION, SCHEMA, VERSION
+from qshield_qiskit.devices.ownership import is_running, this_process
+from qshield_qiskit.errors import InputError
+
+DEFAULT_PATH = Path("runs", "jobs.sqlite")
+LEASE_SECONDS = 1200.0
+"""How long a process on another machine may take to submit; the client itself gives up after 900 s."""
+
+_COLUMNS = ", ".join(field.name for field in fields(Job))
+_SPENT = """
+    SELECT COALESCE(SUM(CASE WHEN usage_seconds IS NOT NULL THEN usage_seconds
+                             WHEN state = 'planned' THEN 0 ELSE expected_seconds END), 0)
+    FROM jobs WHERE purpose = ? AND backend = ? AND number != ?
+"""
+
+
+class BudgetReached(Exception):  # noqa: N818
+    """Sending a job would spend more than was allowed.
+
+    Attributes:
+        spent: QPU seconds that are spent or promised already.
+        more: QPU seconds that the job would take.
+    """
+
+    def __init__(self, spent: float, more: float) -> None:
+        super().__init__(f"{spent:.1f} QPU seconds are spent, and {more:.1f} more are wanted")
+        self.spent, self.more = spent, more
+
+
+def default_path() -> Path:
+    """Where the ledger lies: QSHIELD_LEDGER, else runs/jobs.sqlite."""
+    return Path(os.environ.get("QSHIELD_LEDGER") or DEFAULT_PATH).expanduser()
+
+
+class Ledger:
+    """An open ledger; it may be used from several threads.
+
+    Args:
+        path: The file, made if it is missing; None for `default_path()`.
+
+    Raises:
+        InputError: The file is no ledger, is damaged, or is a newer version's.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = default_path() if path is None else path
+        self.file = Database(
+            self.path,
+            SCHEMA,
+            application=APPLICATION,
+            version=VERSION,
+            remedy="restore it, or set QSHIELD_LEDGER to another file",
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+    def plan(self, ask: Ask, parts: Sequence[tuple[int, int]]) -> list[Job]:
+        """Write down which jobs answer a PUB, unless that is known already.
+
+        Args:
+            ask: The PUB.
+            parts: Bounds of the sets of angles that each job takes. A PUB that was planned before keeps the
+                parts it has, whatever the device's limits are now.
+
+        Returns:
+            The jobs in the order of their parts. One that failed or was cancelled is replaced by a new one.
+        """
+        with self.file.writing() as db:
+            known = _known(db, ask)
+            bounds = [(job.start, job.stop) for job in known] or list(parts)
+            attempts = [job.attempt + 1 if job.state in DEAD else None for job in known] or [0] * len(parts)
+            for (start, stop), attempt in zip(bounds, attempts, strict=True):
+                if attempt is not None:
+                    _insert(db, ask, start, stop, attempt)
+            return _known(db, ask)
+
+    def known(self, ask: Ask) -> list[Job]:
+        """Give the jobs that a PUB was planned as, the latest attempt at each part; none if it never was."""
+        with self.file.reading() as db:
+            return _known(db, ask)
+
+    def begin(
+        self,
+        job: Job,
+        circuit: QuantumCircuit,
+        *,
+        calibration: str | None,
+        layout: Sequence[int],
+        cost: dict[str, Any],
+        limit: float | None = None,
+    ) -> Job | None:
+        """Write down that a job is about to be submitted by this process, if nobody else is at it.
+
+        Args:
+            job: The job.
+            circuit: As it is sent.
+            calibration: When the calibration was taken that it was laid out for.
+            layout: Qubits of the device that the user's qubits start on.
+            cost: What it is expected to cost, with a key "seconds".
+            limit: QPU seconds that jobs of this purpose on this device may come to; None for no limit.
+
+        Returns:
+            The job as it is now; None if another process has it, or had it.
+
+        Raises:
+            BudgetReached: It would go beyond the limit; nothing is written.
+        """
+        with self.file.writing() as db:
+            mine = job.state == "planned" or (job.state == "submitting" and job.owner == this_process())
+            now = self.read(job)
+            if not mine or (now.state, now.owner, now.claimed_at) != (job.state, job.owner, job.claimed_at):
+                return None
+            if limit is not None:
+                spent = db.execute(_SPENT, [job.purpose, job.backend, job.number]).fetchone()[0]
+                if spent + cost["seconds"] > limit:
+                    raise BudgetReached(spent, cost["seconds"])
+            _set(
+                db,
+                job,
+                state="submitting",
+                owner=this_process(),
+                claimed_at=_now(),
+                circuit=circuit_to_bytes(circuit),
+                calibration=calibration,
+                layout=json.dumps(list(layout)),
+                cost=json.dumps(cost),
+                expected_seconds=cost["seconds"],
+            )
+        return self.read(job)
+
+    def adopt(self, job: Job) -> Job | None:
+        """Take over a job whose submission nobody is at any more; ask for its tag before sending it again.
+
+        Returns:
+            The job as it is now; None if there is nothing to take over.
+        """
+        with self.file.writing() as db:
+            now = self.read(job)
+            if now.state != "submitting" or is_held(now):
+                return None
+            _set(db, job, owner=this_process(), claimed_at=_now())
+            return self.read(job)
+
+    def release(self, job: Job, *, refused: bool = False) -> None:
+        """Let go of a job that this process was submitting.
+
+        Args:
+            job: The job.
+            refused: The service certainly does not have it. Otherwise it might, and its tag will tell.
+        """
+        with self.file.writing() as db:
+            if self.read(job).state == "submitting":
+                _set(db, job, owner=None, **{"state": "planned"} if refused else {})
+
+    def submitted(self, job: Job, job_id: str) -> None:
+        """Write down the id that the service gave a job."""
+        with self.file.writing() as db:
+            if self.read(job).state == "submitting":
+                _set(db, job, state="submitted", owner=None, job_id=job_id, submitted_at=_now())
+
+    def finish(
+        self,
+        job: Job,
+        results: dict[str, NDArray[np.float64]],
+        *,
+        usage: float | None = None,
+        calibration_at_run: str | None = None,
+    ) -> bool:
+        """Store results, once and for all.
+
+        Args:
+            job: The job.
+            results: Arrays by name; "figures" is what the PUB asked for.
+            usage: QPU seconds charged, if the service says so already.
+            calibration_at_run: When the calibration was taken that was in force when the job ran.
+
+        Returns:
+            Whether they were stored now; False if they had been before.
+        """
+        blob = packed(**results)
+        with self.file.writing() as db:
+            arrived = self.read(job).state != "done"
+            if arrived:
+                _set(
+                    db,
+                    job,
+                    state="done",
+                    owner=None,
+                    results=blob,
+                    usage_seconds=usage,
+                    calibration_at_run=calibration_at_run,
+                    finished_at=_now(),
+                    error=None,
+                )
+            return arrived
+
+    def give_up(self, job: Job, state: State, error: str | None, usage: float | None = None) -> None:
+        """Write down that a job failed or was cancelled."""
+        with self.file.writing() as db:
+            if self.read(job).state != "done":
+                _set(db, job, state=state, owner=None, error=error, usage_seconds=usage, finished_at=_now())
+
+    def charge(self, job: Job, usage: float) -> None:
+        """Write down the QPU seconds that the service charges."""
+        with self.file.writing() as db:
+            _set(db, job, usage_seconds=usage)
+
+    def results(self, job: Job) -> dict[str, NDArray[np.float64]]:
+        """Read the results of a job that is done."""
+        return unpacked(self._blob(job, "results"), f"{self.path}: the result of job {job.tag}")
+
+    def values(self, job: Job) -> NDArray[np.float64]:
+        """Read the angles of a job: (sets, T) radians."""
+        return unpacked(self._blob(job, "parameter_values"), f"{self.path}: the angles of job {job.tag}")[
+            "values"
+        ]
+
+    def circuit(self, job: Job) -> QuantumCircuit | None:
+        """Read the circuit of a job as it was sent; None if it never was."""
+        blob = self._blob(job, "circuit")
+        return (
+            blob if blob is None else circuit_from_bytes(blob, f"{self.path}: the circuit of job {job.tag}")
+        )
+
+    def read(self, job: Job) -> Job:
+        """Read a job as it is now."""
+        with self.file.reading() as db:
+            return _job(db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE number = ?", [job.number]).fetchone())
+
+    def jobs(self, *states: State) -> list[Job]:
+        """List the jobs in some states, or all, the oldest first."""
+        with self.file.reading() as db:
+            rows = db.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY number").fetchall()
+        return [job for job in map(_job, rows) if not states or job.state in states]
+
+    def find(self, which: str) -> Job:
+        """Find a job by its tag, its id, its number, or the beginning of tag or id.
+
+        Raises:
+            InputError: No job, or more than one, is called that.
+        """
+        jobs = self.jobs()
+        found = [job for job in jobs if which in {job.tag, job.job_id, str(job.number)}]
+        found = found or [
+            job for job in jobs if job.tag.startswith(which) or (job.job_id or "").startswith(which)
+        ]
+        if len(found) != 1 or not which:
+            several = f"{len(found)} jobs are" if found else "no job is"
+            raise InputError(f"{several} called {which!r} in {self.path}; see: qshield jobs list")
+        return found[0]
+
+    def spent(self, purpose: str, backend: str) -> float:
+        """Sum up the QPU seconds of a purpose on a device: charged where that is known, else expected."""
+        with self.file.reading() as db:
+            return float(db.execute(_SPENT, [purpose, backend, -1]).fetchone()[0])
+
+    def _blob(self, job: Job, column: str) -> Any:
+        with self.file.reading() as db:
+            return db.execute(f"SELECT {column} FROM jobs WHERE number = ?", [job.number]).fetchone()[0]
+
+
+def is_held(job: Job) -> bool:
+    """Tell whether some process, maybe this one, is submitting a job."""
+    if job.owner is None or job.claimed_at is None:
+        return False
+    running = is_running(job.owner)
+    if running is not None:
+        return running
+    return datetime.now(UTC) - datetime.fromisoformat(job.claimed_at) < timedelta(seconds=LEASE_SECONDS)
+
+
+def _known(db: sqlite3.Connection, ask: Ask) -> list[Job]:
+    query = f"SELECT {_COLUMNS} FROM jobs WHERE {SAME_PUB} AND draw = ? ORDER BY start, attempt"
+    rows = db.execute(query, [*ask.key, ask.draw])
+    return list({job.start: job for job in map(_job, rows)}.values())  # the latest attempt at each part
+
+
+def _insert(db: sqlite3.Connection, ask: Ask, start: int, stop: int, attempt: int) -> None:
+    row = {
+        "tag": f"qshield-{uuid.uuid4().hex[:20]}",
+        **dict(zip(("pub", "backend", "options"), ask.key, strict=True)),
+        "draw": ask.draw,
+        "start": start,
+        "stop": stop,
+        "attempt": attempt,
+        "purpose": ask.purpose,
+        "primitive": ask.primitive,
+        "shots": ask.pub.shots,
+        "state": "planned",
+        "created_at": _now(),
+        "parameter_values": packed(values=ask.pub.values[start:stop]),
+    }
+    marks = ", ".join("?" * len(row))
+    db.execute(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({marks})", list(row.values()))
+
+
+def _set(db: sqlite3.Connection, job: Job, **columns: Any) -> None:
+    changes = ", ".join(f"{name} = ?" for name in columns)
+    db.execute(f"UPDATE jobs SET {changes} WHERE number = ?", [*columns.values(), job.number])
+
+
+def _job(row: sqlite3.Row) -> Job:
+    content = dict(row)
+    for name in ("layout", "cost"):
+        content[name] = None if content[name] is None else json.loads(content[name])
+    layout = content.pop("layout")
+    return Job(**content, layout=None if layout is None else tuple(layout))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

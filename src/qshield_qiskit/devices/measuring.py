@@ -1,0 +1,60 @@
+"""From PUBs in the user's terms to circuits that measure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit import ClassicalRegister, QuantumCircuit
+from qiskit.quantum_info import Pauli
+
+MEASURED = "measured"
+"""Name of the classical register that holds the user's qubits, qubit i in bit i."""
+
+
+def measured(circuit: QuantumCircuit, num_qubits: int) -> QuantumCircuit:
+    """Measure the user's qubits at the end of a circuit, wherever transpiling has moved them.
+
+    Args:
+        circuit: What runs, as `backend.transpile` gives it.
+        num_qubits: How many qubits were the user's own.
+
+    Returns:
+        A copy that measures qubit i into bit i of the register `MEASURED`.
+    """
+    layout = circuit.layout
+    places = range(num_qubits) if layout is None else layout.final_index_layout()[:num_qubits]
+    copy = circuit.copy()
+    copy.add_register(ClassicalRegister(num_qubits, MEASURED))
+    copy.barrier()
+    for bit, place in enumerate(places):
+        copy.measure(place, copy.clbits[bit])
+    return copy
+
+
+def in_basis(circuit: QuantumCircuit, basis: Pauli) -> QuantumCircuit:
+    """Turn the basis of a Pauli string into the computational one at the end of a circuit.
+
+    Args:
+        circuit: On the user's qubits.
+        basis: A letter for each qubit; I and Z need nothing.
+    """
+    turned = circuit.copy()
+    for qubit in range(circuit.num_qubits):
+        if basis.x[qubit]:
+            if basis.z[qubit]:
+                turned.sdg(qubit)
+            turned.h(qubit)
+    return turned
+
+
+def frequencies(bits: Any) -> NDArray[np.float64]:
+    """Count a `BitArray` of shape (P,): (P, 2**n) relative frequencies, qubit 0 least significant."""
+    size = 2**bits.num_bits
+    weights = 256 ** np.arange(bits.array.shape[-1])[::-1]  # bytes, the most significant first
+    outcomes = bits.array.astype(np.int64) @ weights  # (P, shots)
+    offsets = np.arange(len(outcomes))[:, None] * size
+    counts = np.bincount((outcomes + offsets).ravel(), minlength=len(outcomes) * size)
+    shares: NDArray[np.float64] = counts.reshape(len(outcomes), size) / bits.num_shots
+    return shares

@@ -1,0 +1,44 @@
+"""Who is at work on something that several processes share, and whether they still are."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+
+def this_process() -> str:
+    """Name this process so that no later one can be taken for it: host, process id and time of start."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def is_running(owner: str) -> bool | None:
+    """Tell whether a process is still there.
+
+    Args:
+        owner: As `this_process` named it.
+
+    Returns:
+        None if it cannot be told from here, as for a process of another machine.
+    """
+    host, pid, started = owner.rsplit(":", 2)
+    if host != socket.gethostname() or sys.platform == "win32":  # where signal 0 would end the process
+        return None
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's process has that number now, or ours runs under another name
+    return _started(int(pid)) == started
+
+
+def _started(pid: int) -> str:
+    """When a process started, in the kernel's ticks; empty where the kernel does not tell."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()  # the name before it may hold spaces
+    return "" if fields[0] in {"Z", "X"} else fields[19]

@@ -1,0 +1,62 @@
+"""Adversarial training: PGD in several steps, or fast in one."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from qshield_qiskit.training.crafting import ascend, frozen
+from qshield_qiskit.training.defences.base import ROUND_TRIP, Defence
+
+
+class PGD(Defence):
+    r"""Adversarial training: \min_w E \max_{\|x' - x\| \le \epsilon} CE(f_w(x'), y), the maximum by a few steps.
+
+    References:
+        Madry et al., "Towards deep learning models resistant to adversarial attacks", arXiv 1706.06083 (2017).
+    """
+
+    crafts = True
+
+    def shown(self, model: nn.Module, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
+        """Perturb the images so that the loss is large."""
+        with frozen(model):
+            return ascend(
+                lambda found: cross_entropy(model(found), labels, reduction="sum"),
+                images,
+                self._start(images, epsilon),
+                epsilon=epsilon,
+                step_size=self._step_size(epsilon),
+                steps=self.settings.steps,
+            )
+
+    def _step_size(self, epsilon: float) -> float:
+        """Give the length of a step; one that was set shrinks with the radius while training warms up."""
+        given = self.settings.step_size
+        return given * epsilon / self.epsilon if given else ROUND_TRIP * epsilon / self.settings.steps
+
+
+class Fast(Defence):
+    """Adversarial training by a single step from a random start.
+
+    Long trainings may suddenly learn to resist this one step and nothing else; the accuracy under attack that
+    epochs are compared by shows it.
+
+    References:
+        Wong, Rice, Kolter, "Fast is better than free", arXiv 2001.03994 (2020).
+    """
+
+    crafts = True
+
+    def shown(self, model: nn.Module, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
+        """Take one step, a little longer than the radius, and project."""
+        given = self.settings.step_size
+        with frozen(model):
+            return ascend(
+                lambda found: cross_entropy(model(found), labels, reduction="sum"),
+                images,
+                self._start(images, epsilon),
+                epsilon=epsilon,
+                step_size=given * epsilon / self.epsilon if given else 1.25 * epsilon,
+                steps=1,
+            )

@@ -1,0 +1,335 @@
+"""The ledger: what goes in comes out, each answer has one row, and nobody's file is spoilt."""
+
+import itertools
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
+from qiskit.quantum_info import SparsePauliOp
+
+from qshield_qiskit.devices import ledger as ledger_module
+from qshield_qiskit.devices.draws import Draws
+from qshield_qiskit.devices.job import Ask
+from qshield_qiskit.devices.ledger import BudgetReached, Ledger, default_path, is_held
+from qshield_qiskit.devices.ownership import is_running, this_process
+from qshield_qiskit.devices.primitives import PrimitiveOptions
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.quantum.pub import Pub
+
+COST = {"seconds": 3.0}
+
+
+def ask(values=None, draw=0, purpose="runs/a", observables=None, options=None, shots=100) -> Ask:
+    x = ParameterVector("x", 2)
+    circuit = QuantumCircuit(2)
+    circuit.rx(x[0], 0)
+    circuit.cx(0, 1)
+    circuit.ry(x[1], 1)
+    values = np.zeros((4, 2)) if values is None else values
+    pub = Pub(circuit, tuple(x), values, observables, shots)
+    return Ask(pub, "ibm_standin", options or PrimitiveOptions(), draw, purpose)
+
+
+def begin(ledger: Ledger, job, **settings):
+    circuit = QuantumCircuit(2, name="isa")
+    return ledger.begin(job, circuit, calibration="2026-01-01", layout=(3, 4), cost=COST, **settings)
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    ledger = Ledger(tmp_path / "jobs.sqlite")
+    yield ledger
+    ledger.close()
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    values=npst.arrays(np.float64, st.tuples(st.integers(1, 9), st.just(2)), elements=st.floats(-1e3, 1e3)),
+    cut=st.integers(0, 8),
+)
+def test_angles_circuits_and_results_come_back_bit_by_bit(tmp_path, values, cut):
+    ledger = Ledger(tmp_path / f"{np.random.default_rng().integers(1 << 60)}.sqlite")
+    bounds = sorted({0, min(cut, len(values)), len(values)})
+    parts = list(itertools.pairwise(bounds))
+    asked = ask(values)
+    jobs = ledger.plan(asked, parts)
+    assert [(job.start, job.stop) for job in jobs] == parts
+    for job in jobs:
+        assert ledger.values(job).tobytes() == values[job.start : job.stop].tobytes()
+        assert ledger.circuit(job) is None
+        sent = begin(ledger, job)
+        assert (sent.layout, sent.cost, sent.expected_seconds) == ((3, 4), COST, 3.0)
+        assert ledger.circuit(job) == QuantumCircuit(2, name="isa")
+        ledger.submitted(job, f"id{job.number}")
+        assert ledger.finish(job, {"figures": values[job.start : job.stop] ** 2}, usage=2.5)
+        assert not ledger.finish(job, {"figures": -values}), "a result is stored once"
+        assert ledger.results(job)["figures"].tobytes() == (values[job.start : job.stop] ** 2).tobytes()
+    ledger.close()
+    again = Ledger(ledger.path)
+    assert [job.state for job in again.known(asked)] == ["done"] * len(parts)
+    assert again.spent("runs/a", "ibm_standin") == 2.5 * len(parts)
+    again.close()
+
+
+def test_the_same_pub_has_one_row_and_another_draw_shots_options_or_device_has_its_own(ledger):
+    (job,) = ledger.plan(ask(), [(0, 4)])
+    assert ledger.plan(ask(purpose="another"), [(0, 4)]) == [job]
+    assert ledger.plan(ask(options=PrimitiveOptions(resilience_level=0)), [(0, 4)]) == [job], (
+        "the Sampler knows no resilience level"
+    )
+    others = [
+        ask(draw=1),
+        ask(shots=101),
+        ask(values=np.ones((4, 2))),
+        ask(options=PrimitiveOptions(twirling=True)),
+        replace(ask(), backend="ibm_other"),
+        ask(observables=(SparsePauliOp("ZZ"),)),
+        ask(observables=(SparsePauliOp("ZZ"),), options=PrimitiveOptions(resilience_level=0)),
+    ]
+    numbers = [ledger.plan(other, [(0, 4)])[0].number for other in others]
+    assert len({job.number, *numbers}) == 1 + len(others)
+
+
+def test_a_planned_pub_keeps_its_parts_whatever_the_limits_are_later(ledger):
+    first = ledger.plan(ask(), [(0, 3), (3, 4)])
+    assert ledger.plan(ask(), [(0, 4)]) == first
+
+
+def test_a_failed_or_cancelled_job_is_replaced_and_kept(ledger):
+    first, second = ledger.plan(ask(), [(0, 3), (3, 4)])
+    begin(ledger, first)
+    ledger.submitted(first, "id")
+    ledger.give_up(first, "failed", "out of tune", usage=0.5)
+    again, same = ledger.plan(ask(), [(0, 4)])
+    assert (again.state, again.attempt, again.start, again.stop) == ("planned", 1, 0, 3)
+    assert again.tag != first.tag
+    assert same == second
+    assert ledger.read(first).error == "out of tune"
+    assert ledger.spent("runs/a", "ibm_standin") == 0.5
+
+
+def test_a_job_is_begun_by_one_of_two_who_try(ledger):
+    (job,) = ledger.plan(ask(), [(0, 4)])
+    other = Ledger(ledger.path)
+    assert begin(ledger, job).owner == this_process()
+    assert begin(other, job) is None
+    assert other.adopt(job) is None, "this process is still at it"
+    ledger.release(job)
+    adopted = other.adopt(job)
+    assert adopted.owner == this_process()
+    assert ledger.adopt(job) is None
+    assert begin(ledger, job) is None, "what it remembers of the job is out of date"
+    assert begin(other, adopted).state == "submitting"
+    other.release(job, refused=True)
+    assert ledger.read(job).state == "planned"
+    other.close()
+
+
+def test_whoever_was_killed_holds_nothing(ledger):
+    (job,) = ledger.plan(ask(), [(0, 4)])
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
+        "from test_devices_ledger import Ledger, ask, begin\n"
+        "ledger = Ledger(Path(sys.argv[1]))\n"
+        "print(begin(ledger, ledger.known(ask())[0]).owner, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(ledger.path), str(Path(__file__).parent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        owner = process.stdout.readline().strip()
+        held = ledger.read(job)
+        assert held.owner == owner
+        assert is_running(owner)
+        assert is_held(held)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert is_running(owner) is False
+    assert ledger.adopt(job).owner == this_process()
+
+
+def test_a_process_of_another_machine_holds_a_job_for_a_while(ledger):
+    (job,) = ledger.plan(ask(), [(0, 4)])
+    sent = begin(ledger, job)
+    elsewhere = replace(sent, owner="another-host:1:1")
+    assert is_running(elsewhere.owner) is None
+    assert is_held(elsewhere)
+    earlier = datetime.now(UTC) - timedelta(seconds=ledger_module.LEASE_SECONDS + 1)
+    assert not is_held(replace(elsewhere, claimed_at=earlier.isoformat()))
+
+
+def test_a_number_that_another_process_has_now_does_not_count():
+    host, pid, started = this_process().rsplit(":", 2)
+    assert is_running(f"{host}:{pid}:{started}")
+    assert is_running(f"{host}:{pid}:1{started}") is False
+
+
+def test_the_budget_counts_what_is_promised_and_what_is_charged(ledger):
+    jobs = ledger.plan(ask(), [(0, 1), (1, 2), (2, 3), (3, 4)])
+    begin(ledger, jobs[0], limit=6.0)
+    begin(ledger, jobs[1], limit=6.0)
+    with pytest.raises(BudgetReached) as stop:
+        begin(ledger, jobs[2], limit=6.0)
+    assert stop.value.spent == 6.0
+    assert ledger.read(jobs[2]).state == "planned"
+    ledger.finish(jobs[0], {"figures": np.zeros(1)}, usage=1.0)
+    assert begin(ledger, jobs[2], limit=7.0) is not None
+    (other,) = ledger.plan(ask(draw=1, purpose="runs/b"), [(0, 4)])
+    assert begin(ledger, other, limit=3.0) is not None, "another purpose has a budget of its own"
+
+
+def test_a_late_answer_does_not_undo_a_result(ledger):
+    (job,) = ledger.plan(ask(), [(0, 4)])
+    begin(ledger, job)
+    ledger.submitted(job, "first")
+    ledger.submitted(job, "second")
+    assert ledger.read(job).job_id == "first"
+    ledger.finish(job, {"figures": np.ones(1)})
+    ledger.give_up(job, "cancelled", None)
+    ledger.release(job)
+    assert ledger.read(job).state == "done"
+
+
+def test_draws_of_one_pub_are_counted_and_a_replay_walks_the_same_ones(ledger):
+    draws = Draws(ledger, "runs/a", "ibm_standin")
+    assert [draws.next(ask()).draw for _ in range(3)] == [0, 1, 2]
+    assert draws.next(ask(shots=7)).draw == 0
+    with draws.not_counted():
+        assert draws.next(ask()).draw == 3
+    assert draws.next(ask()).draw == 3
+    assert Draws(ledger, "runs/a", "ibm_standin").next(ask()).draw == 0
+
+
+def test_a_fresh_start_goes_beyond_what_is_stored_and_survives_a_crash(ledger):
+    for draw in range(2):
+        ledger.plan(ask(draw=draw), [(0, 4)])
+    crashed = Draws(ledger, "runs/a", "ibm_standin", fresh=True)
+    first = crashed.next(ask())
+    assert first.draw == 2
+    ledger.plan(first, [(0, 4)])
+    again = Draws(ledger, "runs/a", "ibm_standin", fresh=True)
+    assert again.next(ask()).draw == 2, "an unfinished fresh start goes on"
+    again.finish()
+    assert Draws(ledger, "runs/a", "ibm_standin").next(ask()).draw == 2, "later commands stay with it"
+    assert Draws(ledger, "runs/a", "ibm_standin", fresh=True).next(ask()).draw == 3
+    assert Draws(ledger, "runs/b", "ibm_standin").next(ask()).draw == 0, "other purposes are not concerned"
+
+
+def test_jobs_are_found_by_tag_id_number_or_beginning(ledger):
+    jobs = ledger.plan(ask(), [(0, 2), (2, 4)])
+    begin(ledger, jobs[0])
+    ledger.submitted(jobs[0], "d1abc")
+    for name in (jobs[0].tag, jobs[0].tag[:16], "d1abc", "d1a", str(jobs[0].number)):
+        assert ledger.find(name).number == jobs[0].number
+    for name, says in (
+        ("nothing", "no job is called"),
+        ("qshield-", "2 jobs are called"),
+        ("", "2 jobs are called"),
+    ):
+        with pytest.raises(InputError, match=says):
+            ledger.find(name)
+
+
+def test_the_ledger_lies_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.delenv("QSHIELD_LEDGER", raising=False)
+    assert default_path() == Path("runs/jobs.sqlite")
+    monkeypatch.setenv("QSHIELD_LEDGER", str(tmp_path / "new" / "mine.sqlite"))
+    Ledger().close()
+    assert (tmp_path / "new" / "mine.sqlite").is_file()
+
+
+def make_newer(path):
+    Ledger(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+
+
+def make_foreign(path):
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE birds (name)")
+
+
+def make_damaged(path):
+    ledger = Ledger(path)
+    for draw in range(50):
+        ledger.plan(ask(np.random.default_rng(draw).normal(size=(4, 2)), draw), [(0, 4)])
+    ledger.close()
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (
+            lambda path: path.write_text("not a database, but long enough to look like one" * 50),
+            "not a database",
+        ),
+        (make_foreign, "another program's database"),
+        (make_newer, "newer QShield .schema 99"),
+        (make_damaged, "cannot be used"),
+        (lambda path: path.mkdir(), "cannot be used"),
+    ],
+    ids=["no database", "foreign", "newer", "damaged", "folder"],
+)
+def test_a_file_that_cannot_be_used_is_refused_in_one_line_and_left_alone(tmp_path, spoil, says):
+    path = tmp_path / "jobs.sqlite"
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(InputError, match=says) as refusal:
+        ledger = Ledger(path)
+        try:
+            ledger.jobs()
+        finally:
+            ledger.close()
+    assert "\n" not in str(refusal.value)
+    assert str(path) in str(refusal.value)
+    if before is not None:
+        assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_ledger_that_may_not_be_written_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="cannot be used"):
+        Ledger(tmp_path / "jobs.sqlite")
+    tmp_path.chmod(0o700)
+
+
+def test_a_damaged_result_is_refused_in_one_line(ledger):
+    (job,) = ledger.plan(ask(), [(0, 4)])
+    begin(ledger, job)
+    ledger.finish(job, {"figures": np.ones(9)})
+    with closing(sqlite3.connect(ledger.path)) as db, db:
+        db.execute("UPDATE jobs SET results = substr(results, 1, 40), circuit = x'00'")
+    with pytest.raises(InputError, match=f"result of job {job.tag} is damaged"):
+        ledger.results(job)
+    with pytest.raises(InputError, match=f"circuit of job {job.tag} cannot be read"):
+        ledger.circuit(job)
+
+
+def test_many_processes_open_a_new_ledger_at_once(tmp_path):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
+        "from test_devices_ledger import Ledger, ask\n"
+        "ledger = Ledger(Path(sys.argv[1]))\n"
+        "print([job.tag for draw in range(20) for job in ledger.plan(ask(draw=draw), [(0, 2), (2, 4)])])"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "jobs.sqlite"), str(Path(__file__).parent)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    said = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert said[0] == said[1] == said[2]
+    assert len(eval(said[0])) == 40

@@ -1,0 +1,260 @@
+"""Circuits that are run: one PUB a batch, one PUB a gradient, and figures that shot noise explains."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter, ParameterExpression, ParameterVector
+from qiskit.quantum_info import SparsePauliOp
+from random_circuits import W, X, circuits
+
+from qshield_qiskit import QuantumLayer, catalog
+from qshield_qiskit.devices.aer_shots import grouped_by_basis
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.quantum.estimates import ParameterShift, SimultaneousPerturbation
+from qshield_qiskit.quantum.occurrences import SHIFTED, with_parametrised_rotations
+from qshield_qiskit.quantum.pub import Pub
+from qshield_qiskit.quantum.template import CircuitTemplate
+
+SAMPLED = [  # backend, settings of the layer
+    ("aer_ideal", {"shots": 2048}),
+    ("aer_noisy", {"shots": 2048}),
+    ("paper_noise", {"shots": 2048}),
+    ("fake_manila", {"shots": 2048}),
+]
+
+
+def two_layers(backend, template, **more):
+    """The exact layer and the sampled one, of the same weights."""
+    torch.manual_seed(3)
+    exact_backend = catalog.load_backend("aer_noisy", template.num_qubits, calibration="fake_manila_5q")
+    same_noise = backend if backend.name != "fake_manila" else exact_backend
+    exact = QuantumLayer(template, same_noise)
+    sampled = QuantumLayer(template, backend, initial_weights=exact.weight, **more)
+    return exact.double(), sampled.double()
+
+
+def entangling(observables=None):
+    """Parameters that recur, in expressions, in controlled and in composite gates."""
+    x, w = ParameterVector("x", 2), ParameterVector("w", 2)
+    inner = QuantumCircuit(2, name="inner")
+    inner.rzz(w[1] * 2, 0, 1)
+    inner.u(x[0], w[0], x[1], 0)
+    circuit = QuantumCircuit(2)
+    circuit.h([0, 1])
+    circuit.crx(x[0] * x[1], 0, 1)
+    circuit.append(inner.to_instruction(), [1, 0])
+    circuit.cp(math.pi - w[0], 0, 1)
+    circuit.ry(x[0] + w[1], 0)
+    return CircuitTemplate(circuit, x, w, observables)
+
+
+class Counting:
+    """An executor that counts what it passes on."""
+
+    def __init__(self, executor):
+        self.executor, self.pubs = executor, []
+
+    def run(self, pub, seed):
+        self.pubs.append(pub)
+        return self.executor.run(pub, seed)
+
+
+@pytest.mark.parametrize("name", sorted(catalog.find("circuits")))
+@pytest.mark.parametrize("backend", ["aer_ideal", "aer_noisy", "paper_noise"])
+def test_the_shift_gradient_is_autograds(name, backend):
+    template = catalog.load_circuit(name, 3, reps=2)
+    exact, shifted = two_layers(catalog.load_backend(backend, 3), template, gradient="shift")
+    x = torch.rand(4, template.num_inputs, dtype=torch.float64, requires_grad=True)
+    towards = torch.rand(4, template.num_outputs, dtype=torch.float64)
+    for y in (exact(x), shifted(x)):
+        torch.testing.assert_close(y, exact(x), atol=1e-12, rtol=0)
+    wanted = torch.autograd.grad((exact(x) * towards).sum(), [x, exact.weight])
+    got = torch.autograd.grad((shifted(x) * towards).sum(), [x, shifted.weight])
+    for one, other in zip(wanted, got, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("observables", [None, ["XZ", "IY"]])
+def test_shared_parameters_expressions_and_composite_gates(observables):
+    template = entangling(observables)
+    exact, shifted = two_layers(catalog.load_backend("aer_ideal", 2), template, gradient="shift")
+    x = torch.rand(3, 2, dtype=torch.float64, requires_grad=True)
+    for layer in (exact, shifted):
+        layer.double()
+    wanted = torch.autograd.functional.jacobian(exact, x)
+    torch.testing.assert_close(torch.autograd.functional.jacobian(shifted, x), wanted, atol=1e-9, rtol=0)
+    of_weights = [torch.autograd.grad(layer(x).pow(2).sum(), layer.weight)[0] for layer in (exact, shifted)]
+    torch.testing.assert_close(*of_weights, atol=1e-9, rtol=0)
+    jacobians = [
+        layer.neural_network.backward(x.detach().numpy(), exact.weight.tolist()) for layer in (exact, shifted)
+    ]
+    for one, other in zip(*jacobians, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(circuits(max_qubits=3, max_gates=8))
+def test_the_shift_gradient_of_any_circuit(circuit):
+    inputs, weights = ([p for p in circuit.parameters if p in vector] for vector in (X, W))
+    assume(inputs)
+    template = CircuitTemplate(circuit, inputs, weights)
+    for step in with_parametrised_rotations(template.circuit).data:
+        parametrised = any(isinstance(angle, ParameterExpression) for angle in step.operation.params)
+        assert step.operation.name in SHIFTED or not parametrised
+    exact, shifted = two_layers(
+        catalog.load_backend("aer_ideal", template.num_qubits), template, gradient="shift"
+    )
+    x = torch.linspace(-1, 2, len(inputs), dtype=torch.float64)[None].requires_grad_()
+    towards = torch.linspace(-1, 1, template.num_outputs, dtype=torch.float64)
+    for argument in ("x", "weight")[: 1 + bool(weights)]:
+        slopes = [
+            torch.autograd.grad((layer(x) @ towards).sum(), x if argument == "x" else layer.weight)[0]
+            for layer in (exact, shifted)
+        ]
+        torch.testing.assert_close(*slopes, atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize(("name", "more"), SAMPLED)
+@pytest.mark.parametrize("observables", [None, ["ZI", "IZ", "ZZ"]])
+def test_shots_scatter_around_the_exact_figures(name, more, observables):
+    template = catalog.load_circuit("full", 2, readout=observables or "probabilities")
+    options = {"resilience_level": 0} if name.startswith("fake") else {}
+    exact, sampled = two_layers(catalog.load_backend(name, 2, **options), template, **more)
+    torch.manual_seed(0)
+    x = torch.rand(6, template.num_inputs, dtype=torch.float64) * 3
+    y, p = sampled(x), exact(x)
+    spread = (1 - p**2 if observables else p * (1 - p)).clamp_min(1e-4).div(more["shots"]).sqrt()
+    deviations = ((y - p) / spread).detach()
+    assert deviations.abs().max() < 5
+    assert deviations.abs().max() > 0.2  # they are shots
+    if observables is None:
+        torch.testing.assert_close(y.sum(-1), torch.ones(6, dtype=torch.float64))
+        torch.testing.assert_close(y * more["shots"], (y * more["shots"]).round())
+
+
+@pytest.mark.parametrize(
+    "observables", [["XX", "YZ"], [SparsePauliOp(["XI", "ZZ", "II"], [0.5, -1.0, 0.25])]]
+)
+def test_other_bases_are_measured_as_well(observables):
+    template = entangling(observables)
+    exact, sampled = two_layers(catalog.load_backend("aer_ideal", 2), template, shots=20_000)
+    torch.manual_seed(0)
+    x = torch.rand(3, 2, dtype=torch.float64)
+    torch.testing.assert_close(sampled(x), exact(x), atol=0.05, rtol=0)
+
+
+def test_bases_group_what_can_be_measured_together():
+    groups = grouped_by_basis((SparsePauliOp("ZZI"), SparsePauliOp(["IZX", "XII"], [2.0, 1.0])))
+    assert [basis.to_label() for basis, _ in groups] in (
+        ["ZZX", "XII"],
+        ["XZX", "ZZI"],
+        ["ZZI", "XZX"],
+        ["XII", "ZZX"],
+    )
+    total = {number for _, terms in groups for number, _ in terms}
+    assert total == {0, 1}
+
+
+@pytest.mark.parametrize(("name", "more"), SAMPLED[1:2] + SAMPLED[3:])
+def test_a_batch_is_one_pub_and_its_gradient_another(name, more):
+    template = catalog.load_circuit("full", 4, reps=2)
+    layer = QuantumLayer(template, catalog.load_backend("aer_noisy", 4), shots=more["shots"])
+    network = layer.neural_network
+    network.executor = counting = Counting(QuantumLayer(template, gradient="shift").neural_network.executor)
+    x = torch.rand(8, template.num_inputs, requires_grad=True)
+    layer(x).pow(2).sum().backward()
+    assert [len(pub) for pub in counting.pubs] == [8, 8 * 2 * (template.num_inputs + template.num_weights)]
+    counting.pubs.clear()
+    layer(x.detach()).pow(2).sum().backward()  # nobody asks for the inputs' gradient
+    assert [len(pub) for pub in counting.pubs] == [8, 8 * 2 * template.num_weights]
+
+
+def test_spsa_is_unbiased_and_needs_two_sets_a_draw():
+    template = catalog.load_circuit("linear", 2)
+    exact, spsa = two_layers(
+        catalog.load_backend("aer_ideal", 2), template, gradient="spsa", gradient_draws=3000
+    )
+    torch.manual_seed(0)
+    x = torch.rand(2, template.num_inputs, dtype=torch.float64, requires_grad=True)
+    counting = spsa.neural_network.executor = Counting(spsa.neural_network.executor)
+    towards = torch.rand(2, 4, dtype=torch.float64)
+    wanted = torch.autograd.grad((exact(x) * towards).sum(), [x, exact.weight])
+    got = torch.autograd.grad((spsa(x) * towards).sum(), [x, spsa.weight])
+    assert [len(pub) for pub in counting.pubs] == [2, 2 * 2 * 3000]
+    for one, other in zip(wanted, got, strict=True):
+        torch.testing.assert_close(one, other, atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("estimate", [ParameterShift(), SimultaneousPerturbation(draws=2)])
+@settings(max_examples=20, deadline=None)
+@given(batch=st.integers(1, 3), outputs=st.integers(1, 3), seed=st.integers(0, 99))
+def test_estimates_are_exact_where_outcomes_are_sinusoids_of_one_angle(estimate, batch, outputs, seed):
+    generator = np.random.default_rng(seed)
+    at, amplitudes = generator.normal(size=(batch, 3)), generator.normal(size=(outputs,))
+
+    def run(angles):
+        return np.sin(angles[:, 1:2]) * amplitudes
+
+    sets = estimate.angles(at, [1], np.random.default_rng(seed))
+    jacobian = estimate.jacobian(run(sets), at, [1], np.random.default_rng(seed))
+    slope = np.cos(at[:, 1:2]) * amplitudes  # (B, O)
+    shrunk = 1.0 if isinstance(estimate, ParameterShift) else math.sin(estimate.step) / estimate.step
+    np.testing.assert_allclose(jacobian[:, :, 1], slope * shrunk, atol=1e-12)
+    assert not jacobian[:, :, [0, 2]].any()
+
+
+def test_the_same_seed_of_torch_gives_the_same_shots():
+    template = catalog.load_circuit("star", 2)
+    for name in ("aer_noisy", "fake_manila"):
+        layer = QuantumLayer(template, catalog.load_backend(name, 2), shots=100)
+        x = torch.rand(2, template.num_inputs)
+        draws = []
+        for seed in (1, 1, 2):
+            torch.manual_seed(seed)
+            draws.append(layer(x))
+        assert torch.equal(draws[0], draws[1])
+        assert not torch.equal(draws[0], draws[2])
+
+
+def test_a_backend_of_primitives_samples_by_itself():
+    template = catalog.load_circuit("star", 2)
+    layer = QuantumLayer(template, catalog.load_backend("fake_manila", 2))
+    assert (layer.shots, layer.neural_network.gradient) == (4096, "shift")
+    assert "shots=4096, gradient=shift" in repr(layer)
+    assert QuantumLayer(template, catalog.load_backend("aer_noisy", 2)).shots is None
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"gradient": "exact", "shots": 10}, "what is sampled .10 shots. has none; try shift or spsa"),
+        ({"gradient": "shfit"}, "no such gradient: 'shfit'; did you mean shift"),
+    ],
+)
+def test_what_cannot_be_differentiated_is_refused_in_one_line(more, message):
+    template = catalog.load_circuit("star", 2)
+    with pytest.raises(InputError, match=message):
+        QuantumLayer(template, catalog.load_backend("aer_noisy", 2), **more)
+    with pytest.raises(InputError, match="cannot run them"):
+        QuantumLayer(template, shots=10)
+
+
+def a_pub(name="a", scale=1.0, shots=10, gate="rx"):
+    angle = Parameter(name)
+    circuit = QuantumCircuit(2)
+    getattr(circuit, gate)(angle, 0)
+    return Pub(circuit, (angle,), np.array([[0.5 * scale]]), None, shots)
+
+
+def test_a_fingerprint_knows_what_is_asked_and_nothing_else():
+    assert a_pub().fingerprint() == a_pub("b").fingerprint()  # another parameter, the same question
+    others = [a_pub(scale=1.0000001), a_pub(shots=11), a_pub(gate="ry")]
+    assert len({pub.fingerprint() for pub in [a_pub(), *others]}) == 4
+    assert a_pub().rows(0, 1).fingerprint() == a_pub().fingerprint()
+    # Kept answers are found by it: if it must change, so must the ledger's schema.
+    assert a_pub().fingerprint() == "60d8bd8c9e76d57505eec9f8800717da200a4c79601ee59bfe9f31c242e03fb9"

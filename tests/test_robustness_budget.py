@@ -1,0 +1,86 @@
+"""Attacks that a budget ends: no query too many, and nothing that was found on the way is lost."""
+
+import pytest
+import torch
+from attacked import check, run
+from classifiers import Counting, images_and_labels, trained_cnn
+from torch import nn
+
+from qshield_qiskit.errors import BudgetSpent
+from qshield_qiskit.robustness.attacks import ATTACKS
+from qshield_qiskit.robustness.budget import Watch
+
+
+@pytest.mark.parametrize("name", sorted(set(ATTACKS) - {"fgsm"}))
+def test_no_attack_asks_more_than_it_may(name):
+    images, _ = images_and_labels(6)
+    outcome = run(trained_cnn(), name, n=6, max_queries=60, batch_size=6)
+    assert outcome.queries * int(outcome.correct.sum()) <= 60
+    check(outcome, images)
+    with torch.no_grad():
+        arrived = trained_cnn()(outcome.examples).argmax(1)
+    assert torch.equal(arrived[outcome.fooled], outcome.adversarial[outcome.fooled])
+    assert (arrived != outcome.labels)[outcome.fooled].all()
+
+
+def test_what_was_found_before_the_end_counts():
+    whole = run(trained_cnn(), "square", parameters={"proposals": 400}, epsilon=0.4)
+    part = run(trained_cnn(), "square", parameters={"proposals": 400}, epsilon=0.4, max_queries=150)
+    assert 0 < int(part.fooled.sum()) < int(whole.fooled.sum())
+    assert "attack.max_queries=150 is spent" in part.weak
+    assert whole.weak is None
+
+
+def test_a_budget_that_is_enough_changes_nothing():
+    free, bounded = (run(trained_cnn(), "pgd", max_queries=limit) for limit in (None, 10**6))
+    assert torch.equal(free.examples, bounded.examples)
+    assert bounded.weak is None
+
+
+class Refusing(nn.Module):
+    """A model on a device whose time is up after some images."""
+
+    def __init__(self, model, after):
+        super().__init__()
+        self.model, self.left = model, after
+
+    def forward(self, images):
+        self.left -= len(images)
+        if self.left < 0:
+            raise BudgetSpent("backend.max_qpu_seconds=1 is spent; go on with more")
+        return self.model(images)
+
+
+@pytest.mark.parametrize("watch", [False, True])
+def test_a_devices_budget_ends_an_attack_as_well(watch):
+    model = Refusing(trained_cnn(), after=12 + 150)
+    outcome = run(model, "square", parameters={"proposals": 400}, epsilon=0.4, watch=watch)
+    assert outcome.weak == "backend.max_qpu_seconds=1 is spent; go on with more"
+    assert bool(outcome.fooled.any()) == watch
+    check(outcome, images_and_labels(12)[0])
+
+
+def test_a_watch_knows_whose_example_it_sees():
+    images = torch.stack([torch.full((1, 2, 2), value) for value in (0.2, 0.8)])
+    watch = Watch(images, torch.tensor([0, 1]), "linf", 0.1, targeted=False)
+    queried = torch.cat([images[:1] + 0.09, images[1:] - 0.05, images[1:] - 0.02, images[:1] + 0.2])
+    logits = torch.eye(3)[[2, 0, 0, 2]]
+    watch.look(queried, logits)
+    seen = watch.seen()
+    assert seen.fooled.tolist() == [True, True]
+    assert seen.predicted.tolist() == [2, 0]
+    torch.testing.assert_close(seen.examples, torch.cat([images[:1] + 0.09, images[1:] - 0.02]))
+
+
+def test_a_targeted_watch_waits_for_the_target():
+    image = torch.zeros(1, 1, 2, 2)
+    watch = Watch(image, torch.tensor([2]), "l2", 1.0, targeted=True)
+    watch.look(torch.cat([image + 0.1, image + 0.2]), torch.eye(3)[[1, 2]])
+    assert watch.seen().predicted.tolist() == [2]
+
+
+def test_queries_are_those_that_the_model_was_asked():
+    counting = Counting(trained_cnn())
+    outcome = run(counting, "hopskipjump", n=4, max_queries=200)
+    assert counting.queries <= 200 + 4 + 4
+    assert outcome.weak is not None

@@ -1,0 +1,76 @@
+"""Training a part of a model, from another run's weights, with and without gradients."""
+
+import pytest
+import torch
+
+from qshield_qiskit import runs
+from qshield_qiskit.config import load_settings
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.training.parts import PARTS
+
+SMALL = ("data.train_images=200", "data.test_images=40", "circuit.num_qubits=2", "training.epochs=2")
+
+
+def train(folder, *dotted):
+    return runs.train(load_settings("digits", [*SMALL, f"runs={folder}", *dotted]))
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_nothing_else_moves(first, part, tmp_path):
+    second = train(
+        tmp_path, f"training.start_from={first.folder.path}", f"training.trains={part}", "training.epochs=1"
+    )
+    before, after = first.model.state_dict(), second.model.state_dict()
+    moved = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert moved <= set(PARTS[part])
+    assert "layer" in moved
+    assert all(weight.requires_grad for weight in second.model.parameters())
+
+
+def test_gradient_free_training_of_the_circuit_lowers_the_loss(first, tmp_path):
+    """SPSA on the circuit's weights alone, on shots: the loss of the same images falls."""
+    reset = first.model
+    with torch.no_grad():
+        reset.layer.weight.add_(1.5)  # detuned
+    reset.save_pretrained(first.folder.path)
+    dotted = (
+        f"training.start_from={first.folder.path}",
+        "training.trains=circuit",
+        "training.learning_rate=0.1",
+        "training.epochs=4",
+        "training.batch_size=50",
+        "training.branch_weight=1",
+        "model.fusion=quantum_only",
+        "backend.shots=200",
+        "backend.gradient=spsa",
+        "backend.gradient_draws=2",
+    )
+    second = train(tmp_path, *dotted)
+    losses = [epoch.train_loss for epoch in second.history]
+    assert losses[-1] < losses[0]
+    assert (second.model.shots, second.config.backend.gradient) == (200, "spsa")
+
+
+@pytest.mark.parametrize(
+    ("dotted", "message"),
+    [
+        (["training.trains=circuit", "model.branch=none"], "no second branch; try training.trains=all"),
+        (["training.trains=circuit", "circuit.ansatz=none"], "no weights; try circuit.ansatz=rotations"),
+        (["training.start_from=nowhere"], "nowhere: not a run"),
+        (["training.trains=head"], "expected 'all', 'branch' or 'circuit'"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line(dotted, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        train(tmp_path, *dotted)
+    assert not list(tmp_path.rglob("config.yaml"))
+
+
+def test_another_models_weights_are_refused(first, tmp_path):
+    with pytest.raises(InputError, match="the model expects"):
+        train(tmp_path, f"training.start_from={first.folder.path}", "circuit.num_qubits=3")
