@@ -74,7 +74,8 @@ def test_angles_circuits_and_results_come_back_bit_by_bit(tmp_path, values, cut)
         assert (sent.layout, sent.cost, sent.expected_seconds) == ((3, 4), COST, 3.0)
         assert ledger.circuit(job) == QuantumCircuit(2, name="isa")
         ledger.submitted(job, f"id{job.number}")
-        assert ledger.finish(job, {"figures": values[job.start : job.stop] ** 2}, usage=2.5)
+        assert ledger.finish(job, {"figures": values[job.start : job.stop] ** 2})
+        ledger.remark(job, usage=2.5, calibration_at_run=None)
         assert not ledger.finish(job, {"figures": -values}), "a result is stored once"
         assert ledger.results(job)["figures"].tobytes() == (values[job.start : job.stop] ** 2).tobytes()
     ledger.close()
@@ -112,7 +113,8 @@ def test_a_failed_or_cancelled_job_is_replaced_and_kept(ledger):
     first, second = ledger.plan(ask(), [(0, 3), (3, 4)])
     begin(ledger, first)
     ledger.submitted(first, "id")
-    ledger.give_up(first, "failed", "out of tune", usage=0.5)
+    ledger.give_up(first, "failed", "out of tune")
+    ledger.remark(first, usage=0.5, calibration_at_run=None)
     again, same = ledger.plan(ask(), [(0, 4)])
     assert (again.state, again.attempt, again.start, again.stop) == ("planned", 1, 0, 3)
     assert again.tag != first.tag
@@ -124,16 +126,20 @@ def test_a_failed_or_cancelled_job_is_replaced_and_kept(ledger):
 def test_a_job_is_begun_by_one_of_two_who_try(ledger):
     (job,) = ledger.plan(ask(), [(0, 4)])
     other = Ledger(ledger.path)
-    assert begin(ledger, job).owner == this_process()
+    begun = begin(ledger, job)
+    assert begun.owner == this_process()
     assert begin(other, job) is None
     assert other.adopt(job) is None, "this process is still at it"
-    ledger.release(job)
+    other.release(job, refused=True)
+    assert ledger.read(job) == begun, "who does not hold it lets nothing go"
+    ledger.release(begun)
     adopted = other.adopt(job)
     assert adopted.owner == this_process()
     assert ledger.adopt(job) is None
     assert begin(ledger, job) is None, "what it remembers of the job is out of date"
-    assert begin(other, adopted).state == "submitting"
-    other.release(job, refused=True)
+    again = begin(other, adopted)
+    assert again.state == "submitting"
+    other.release(again, refused=True)
     assert ledger.read(job).state == "planned"
     other.close()
 
@@ -183,7 +189,8 @@ def test_the_budget_counts_what_is_promised_and_what_is_charged(ledger):
         begin(ledger, jobs[2], limit=6.0)
     assert stop.value.spent == 6.0
     assert ledger.read(jobs[2]).state == "planned"
-    ledger.finish(jobs[0], {"figures": np.zeros(1)}, usage=1.0)
+    ledger.finish(jobs[0], {"figures": np.zeros(1)})
+    ledger.remark(jobs[0], usage=1.0, calibration_at_run=None)
     assert begin(ledger, jobs[2], limit=7.0) is not None
     (other,) = ledger.plan(ask(draw=1, purpose="runs/b"), [(0, 4)])
     assert begin(ledger, other, limit=3.0) is not None, "another purpose has a budget of its own"
@@ -196,7 +203,7 @@ def test_a_late_answer_does_not_undo_a_result(ledger):
     ledger.submitted(job, "second")
     assert ledger.read(job).job_id == "first"
     ledger.finish(job, {"figures": np.ones(1)})
-    ledger.give_up(job, "cancelled", None)
+    ledger.give_up(job, "cancelled")
     ledger.release(job)
     assert ledger.read(job).state == "done"
 

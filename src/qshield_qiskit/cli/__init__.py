@@ -14,6 +14,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "submit",
+    "jobs",
     "attack",
     "verdict",
     "compare",

@@ -15,7 +15,8 @@ from qshield_qiskit.errors import InputError
 
 
 class LazyGroup(TyperGroup):
-    """Commands by the names of files: `names` in a package, each a file with a function `command`.
+    """Commands by the names of files: `names` in a package, each a file with a function `command`, or with `app`, a
+    group of commands.
 
     The help reads each file's docstring without running it, so it is quick however much the commands import.
     """
@@ -36,8 +37,11 @@ class LazyGroup(TyperGroup):
         name, command, rest = super().resolve_command(ctx, args)
         if name not in self.names:
             return name, command, rest
+        module = import_module(f"{self.package}.{name}")
+        if hasattr(module, "app"):
+            return name, typer.main.get_command(module.app), rest
         single = typer.Typer(add_completion=False)
-        single.command(name)(import_module(f"{self.package}.{name}").command)
+        single.command(name)(module.command)
         return name, typer.main.get_command(single), rest
 
     def main(self, *args: Any, **settings: Any) -> Any:

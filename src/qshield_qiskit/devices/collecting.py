@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from qshield_qiskit.devices.job import Job
+from qshield_qiskit.devices.job import Job, State
 from qshield_qiskit.devices.ledger import Ledger
 from qshield_qiskit.devices.patience import status_of
 from qshield_qiskit.devices.primitives import answers
 from qshield_qiskit.devices.reaching import Say, Waiting, log, reach
 from qshield_qiskit.devices.service import open_service
 from qshield_qiskit.devices.service_errors import JobNotFoundError, ServiceError, without_secrets
+
+_ENDS: dict[str, State] = {"ERROR": "failed", "CANCELLED": "cancelled"}
 
 
 class Collector:
@@ -57,10 +59,11 @@ class Collector:
         Returns:
             The id of the job with that tag; should there be several, of the first, and the others are cancelled.
         """
+        service = self.service  # opened by now: a failure to open it is told at once
         until, pause = time.monotonic() + settle, 0.1
         while True:
             found = reach(
-                lambda: self.service.jobs(job_tags=[job.tag], limit=20, descending=False, instance=instance),
+                lambda: service.jobs(job_tags=[job.tag], limit=20, descending=False, instance=instance),
                 f"job {job.tag}",
                 self.waiting.sending,
                 self.say,
@@ -80,11 +83,11 @@ class Collector:
         adopted = self.ledger.adopt(job)
         if adopted is not None:
             try:
-                job_id = self.find(job, 0.0)
+                job_id = self.find(adopted, 0.0)
                 if job_id is not None:
-                    self.ledger.submitted(job, job_id)
+                    self.ledger.submitted(adopted, job_id)
             finally:
-                self.ledger.release(job)
+                self.ledger.release(adopted)
         return self.ledger.read(job)
 
     def look(self, job: Job) -> tuple[Job, str]:
@@ -94,21 +97,17 @@ class Collector:
             The job as it is now, and its status in the service's words.
 
         Raises:
-            InputError: The service does not know the job, or does not answer.
+            ServiceError: The service does not know the job, or does not answer.
         """
         remote = self._at_service(job)
         status = str(self._patiently(job, remote.status))
         if status == "DONE":
-            result = self._patiently(job, remote.result)
-            usage, calibration = self._usage(job, remote), _calibration_at_run(remote)
-            self.ledger.finish(
-                job, answers(result, job.primitive), usage=usage, calibration_at_run=calibration
-            )
-        elif status in {"ERROR", "CANCELLED"}:
-            message = self._patiently(job, remote.error_message)
-            state = "failed" if status == "ERROR" else "cancelled"
-            why = without_secrets(" ".join((message or "").split())) or None
-            self.ledger.give_up(job, state, why, self._usage(job, remote))  # type: ignore[arg-type]
+            self.ledger.finish(job, answers(self._patiently(job, remote.result), job.primitive))
+        elif status in _ENDS:
+            message = self._patiently(job, remote.error_message) or ""
+            self.ledger.give_up(job, _ENDS[status], without_secrets(" ".join(message.split())) or None)
+        if remote.in_final_state():
+            self.remark(job)
         return self.ledger.read(job), status
 
     def cancel(self, job: Job) -> Job:
@@ -123,15 +122,35 @@ class Collector:
             except JobNotFoundError:
                 self.ledger.give_up(job, "cancelled", "the service does not know it any more")
         elif job.state == "planned" or (job.state == "submitting" and job.owner is None):
-            self.ledger.give_up(job, "cancelled", None, 0.0)
+            self.ledger.give_up(job, "cancelled")
+            self.ledger.remark(job, usage=0.0, calibration_at_run=None)
         return self.ledger.read(job)
 
-    def charge(self, job: Job) -> Job:
-        """Ask what a finished job is charged for, if that was not known when it finished."""
-        usage = None if job.job_id is None else self._usage(job, self._at_service(job))
-        if usage is not None:
-            self.ledger.charge(job, usage)
-        return self.ledger.read(job)
+    def remark(self, job: Job) -> None:
+        """Ask what a job that has ended is charged for, and under which calibration it ran."""
+        remote = self._at_service(job)
+        try:
+            usage = reach(remote.metrics, f"job {job.job_id}", 0.0, self.say).get("usage") or {}
+        except ServiceError as error:  # it can be asked for later
+            self.say(str(error))
+            usage = {}
+        seconds = usage.get("qpu_charge_time_seconds")
+        charged = None if seconds is None or usage.get("status", "pending") == "pending" else float(seconds)
+        self.ledger.remark(job, usage=charged, calibration_at_run=_calibration_at_run(remote))
+
+    def bring_in(self, jobs: Sequence[Job]) -> list[Job]:
+        """Look once at every job that is on its way, and at the charge of those that have ended.
+
+        Returns:
+            The jobs as they are now.
+        """
+        for job in jobs:
+            now = self.locate(job) if job.state == "submitting" else self.ledger.read(job)
+            if now.state == "submitted":
+                self.look(now)
+            elif now.job_id is not None and now.usage_seconds is None:
+                self.remark(now)
+        return [self.ledger.read(job) for job in jobs]
 
     def remember(self, job: Job, remote: Any) -> None:
         """Keep the client's view of a job that was just submitted."""
@@ -139,8 +158,9 @@ class Collector:
 
     def _at_service(self, job: Job) -> Any:
         if job.tag not in self._remote:
+            service = self.service
             try:
-                found = self._patiently(job, lambda: self.service.job(job.job_id))
+                found = self._patiently(job, lambda: service.job(job.job_id))
             except JobNotFoundError as error:
                 raise JobNotFoundError(
                     f"{error}; if it is gone for good: qshield jobs cancel {job.tag}"
@@ -154,11 +174,6 @@ class Collector:
         except ServiceError as error:
             if status_of(error) != 409:  # it has ended
                 raise
-
-    def _usage(self, job: Job, remote: Any) -> float | None:
-        usage = self._patiently(job, remote.metrics).get("usage") or {}
-        seconds = usage.get("qpu_charge_time_seconds")
-        return None if seconds is None or usage.get("status", "pending") == "pending" else float(seconds)
 
     def _patiently(self, job: Job, action: Callable[[], Any]) -> Any:
         """Ask about a job that is on its way; a while without answers is lived with."""

@@ -10,24 +10,25 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit, qpy
 from qiskit.exceptions import QiskitError
 
-from qshield_qiskit.devices.primitives import PrimitiveOptions
 from qshield_qiskit.errors import InputError
-from qshield_qiskit.quantum.pub import Pub
+
+if TYPE_CHECKING:  # the client takes seconds to import, and the ledger can be read without it
+    from qshield_qiskit.devices.primitives import PrimitiveOptions
+    from qshield_qiskit.quantum.pub import Pub
 
 State = Literal["planned", "submitting", "submitted", "done", "failed", "cancelled"]
 
+STATES: tuple[State, ...] = get_args(State)
+
 DEAD: tuple[State, ...] = ("failed", "cancelled")
 """States of jobs that will never give an answer; the same PUB may be submitted again."""
-
-OPEN: tuple[State, ...] = ("submitting", "submitted")
-"""States of jobs that are, or may be, at the service."""
 
 
 SAME_PUB = "pub = ? AND backend = ? AND options = ?"

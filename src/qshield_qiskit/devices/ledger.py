@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,9 +90,23 @@ class Ledger:
             remedy="restore it, or set QSHIELD_LEDGER to another file",
         )
 
+    @classmethod
+    def if_there(cls, path: Path | None = None) -> Ledger:
+        """Open a ledger whose file is not made if it is missing: then it is empty, and what is written is forgotten."""
+        path = default_path() if path is None else path
+        ledger = cls(path if path.exists() else Path(":memory:"))
+        ledger.path = path
+        return ledger
+
     def close(self) -> None:
         """Close the file."""
         self.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
 
     def plan(self, ask: Ask, parts: Sequence[tuple[int, int]]) -> list[Job]:
         """Write down which jobs answer a PUB, unless that is known already.
@@ -182,14 +196,15 @@ class Ledger:
             return self.read(job)
 
     def release(self, job: Job, *, refused: bool = False) -> None:
-        """Let go of a job that this process was submitting.
+        """Let go of a job that this process was submitting; if somebody else has it by now, nothing happens.
 
         Args:
-            job: The job.
+            job: The job, as `begin` or `adopt` gave it.
             refused: The service certainly does not have it. Otherwise it might, and its tag will tell.
         """
         with self.file.writing() as db:
-            if self.read(job).state == "submitting":
+            now = self.read(job)
+            if now.state == "submitting" and (now.owner, now.claimed_at) == (job.owner, job.claimed_at):
                 _set(db, job, owner=None, **{"state": "planned"} if refused else {})
 
     def submitted(self, job: Job, job_id: str) -> None:
@@ -198,21 +213,12 @@ class Ledger:
             if self.read(job).state == "submitting":
                 _set(db, job, state="submitted", owner=None, job_id=job_id, submitted_at=_now())
 
-    def finish(
-        self,
-        job: Job,
-        results: dict[str, NDArray[np.float64]],
-        *,
-        usage: float | None = None,
-        calibration_at_run: str | None = None,
-    ) -> bool:
+    def finish(self, job: Job, results: dict[str, NDArray[np.float64]]) -> bool:
         """Store results, once and for all.
 
         Args:
             job: The job.
             results: Arrays by name; "figures" is what the PUB asked for.
-            usage: QPU seconds charged, if the service says so already.
-            calibration_at_run: When the calibration was taken that was in force when the job ran.
 
         Returns:
             Whether they were stored now; False if they had been before.
@@ -221,29 +227,25 @@ class Ledger:
         with self.file.writing() as db:
             arrived = self.read(job).state != "done"
             if arrived:
-                _set(
-                    db,
-                    job,
-                    state="done",
-                    owner=None,
-                    results=blob,
-                    usage_seconds=usage,
-                    calibration_at_run=calibration_at_run,
-                    finished_at=_now(),
-                    error=None,
-                )
+                _set(db, job, state="done", owner=None, results=blob, finished_at=_now(), error=None)
             return arrived
 
-    def give_up(self, job: Job, state: State, error: str | None, usage: float | None = None) -> None:
+    def give_up(self, job: Job, state: State, error: str | None = None) -> None:
         """Write down that a job failed or was cancelled."""
         with self.file.writing() as db:
             if self.read(job).state != "done":
-                _set(db, job, state=state, owner=None, error=error, usage_seconds=usage, finished_at=_now())
+                _set(db, job, state=state, owner=None, error=error, finished_at=_now())
 
-    def charge(self, job: Job, usage: float) -> None:
-        """Write down the QPU seconds that the service charges."""
+    def remark(self, job: Job, *, usage: float | None, calibration_at_run: str | None) -> None:
+        """Write down what the service says of a job that has ended.
+
+        Args:
+            job: The job.
+            usage: QPU seconds charged; None where that is not settled.
+            calibration_at_run: When the calibration was taken that was in force when the job ran.
+        """
         with self.file.writing() as db:
-            _set(db, job, usage_seconds=usage)
+            _set(db, job, usage_seconds=usage, calibration_at_run=calibration_at_run)
 
     def results(self, job: Job) -> dict[str, NDArray[np.float64]]:
         """Read the results of a job that is done."""

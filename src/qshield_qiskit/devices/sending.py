@@ -58,8 +58,9 @@ class Sender:
             ServiceError: It is gone, or the service does not answer.
         """
         if self._device is None:
+            service = self.collector.service
             self._device = reach(
-                lambda: find_device(self.collector.service, self._name, to_run=False),
+                lambda: find_device(service, self._name, to_run=False),
                 self._name,
                 self.waiting.sending,
                 self.say,
@@ -152,9 +153,11 @@ class Sender:
             try:
                 with speaking(self._name):
                     remote = submit(isa, mode, self.device.target, self.options, tags=[job.tag, "qshield"])
-                self.collector.remember(job, remote)
                 # An earlier attempt may have been taken after all, and be listed only now.
-                return str((unsure and self._found(job, 0.0)) or remote.job_id())
+                job_id = str((unsure and self._found(job, 0.0)) or remote.job_id())
+                if job_id == remote.job_id():
+                    self.collector.remember(job, remote)
+                return job_id
             except UnansweredError as error:
                 if status_of(error) != RATE_LIMIT:
                     unsure = True

@@ -207,7 +207,7 @@ class ServiceExecutor:
     @cached_property
     def _planning_ledger(self) -> Ledger:
         """The ledger, but one that is missing is not made."""
-        return self.ledger if self._path.exists() else Ledger(Path(":memory:"))
+        return self.ledger if self._path.exists() else Ledger.if_there(self._path)
 
     @cached_property
     def _planned_draws(self) -> Draws:
