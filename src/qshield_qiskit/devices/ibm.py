@@ -95,7 +95,7 @@ def _calibration(device: str, num_qubits: int) -> Calibration:
     """Reduce a device's calibration to its best qubits; the kept one if the service cannot be asked."""
     name = None if device == LEAST_BUSY else f"ibm_{device}"
     try:
-        snapshot = take_snapshot(find_device(open_service(), name, num_qubits, to_run=False))
+        snapshot = take_snapshot(find_device(open_service(), name, num_qubits, to_run=name is None))
     except ServiceError:
         kept = _kept(name or "", num_qubits)
         if not kept.is_file():
