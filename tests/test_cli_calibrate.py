@@ -53,6 +53,11 @@ def test_a_live_device_s_current_calibration_is_stored_with_its_date(run, standi
     assert f"backend.calibration={file.stem}" in result.stderr
 
 
+def test_ibm_runtime_is_the_least_busy_device(run, standin):
+    standin([StandInDevice("ibm_busy", queue_length=5), StandInDevice("ibm_idle", "fake_lima")])
+    assert json.loads(run("ibm_runtime", "--qubits", "2", "--json").stdout)["device"] == "ibm_idle"
+
+
 def test_a_live_device_may_be_paused_and_may_report_nonsense(run, standin):
     service = standin()
     device = service.devices["ibm_standin"]

@@ -69,6 +69,7 @@ def test_it_opens_finds_a_device_and_runs_a_job(standin):
         "ibm_standin (5 qubits)",
     ]
     assert find_device(opened).name == "ibm_standin"
+    assert find_device(opened, to_run=False).name == "ibm_standin"  # the least busy one, run or not
     assert find_device(opened, num_qubits=6).name == "ibm_large"
     device = find_device(opened, "ibm_standin", 5)
     ones = fetch(submit(device, shots=500))[0].data.meas.get_counts()["1"]

@@ -18,6 +18,9 @@ FOLDER = Path("backends", "calibrations")
 LIVE_PREFIX = "ibm_"
 """How the names of IBM's devices begin."""
 
+LEAST_BUSY = "ibm_runtime"
+"""What stands for the least busy of them."""
+
 
 def find() -> dict[str, Path]:
     """List calibrations by name, sorted; where two share a name, the one nearest to the user wins."""
@@ -68,7 +71,7 @@ def of_device(name: str) -> Calibration:
 
     Args:
         name: A snapshot, with or without "fake_", or a device of the account, such as "ibm_torino", whose
-            figures of this moment are asked for.
+            figures of this moment are asked for; "ibm_runtime" is the least busy one.
 
     Raises:
         InputError: There is no such device.
@@ -76,9 +79,9 @@ def of_device(name: str) -> Calibration:
     """
     if not name.startswith(LIVE_PREFIX):
         return take_snapshot(fake_device(name))
-    service = open_service()
-    with speaking(name):
-        return take_snapshot(find_device(service, name, to_run=False))
+    device = find_device(open_service(), None if name == LEAST_BUSY else name, to_run=False)
+    with speaking(device.name):
+        return take_snapshot(device)
 
 
 def file_for(calibration: Calibration) -> Path:

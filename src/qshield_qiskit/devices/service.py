@@ -160,10 +160,11 @@ def find_device(
     """
     with speaking():
         listed = service.listing()
-        large = [device for device in listed if device.num_qubits >= num_qubits]
-        running = sorted(
-            (device for device in large if device.status == ONLINE), key=lambda d: d.queue_length
+        large = sorted(
+            (device for device in listed if device.num_qubits >= num_qubits),
+            key=lambda device: (device.status != ONLINE, device.queue_length),
         )
+        running = [device for device in large if device.status == ONLINE]
         if name is None:
             candidates = running if to_run else large
             if not candidates:
