@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from qshield_qiskit.config.defence import DefenceSettings
-from qshield_qiskit.config.section import Count, NotNegative, Positive, Probability, Section
+from qshield_qiskit.config.section import Count, NotNegative, Positive, Probability, Section, several
 
 
 class DatasetSettings(Section):
@@ -144,6 +144,10 @@ class TrainingSettings(Section):
     """Weight of each branch's own loss beside the fused one, so that both learn; 0: the fused loss alone."""
     defence: DefenceSettings = DefenceSettings()
     """What makes the model resist attacks."""
+    noise_aware: NotNegative | Annotated[tuple[str, ...], BeforeValidator(several)] | None = None
+    """Devices drawn for each batch: a spread of the backend's figures, such as 0.3, or calibrations; null: none."""
+    noise_variants: Count = 8
+    """How many devices a spread draws from."""
     patience: Count | None = None
     """Epochs without a better validation loss, or accuracy under attack, before training stops; null: it never does."""
     accelerator: str = "auto"

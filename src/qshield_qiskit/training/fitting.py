@@ -25,6 +25,7 @@ from qshield_qiskit.training.batches import Batches
 from qshield_qiskit.training.defences import build_defence
 from qshield_qiskit.training.history import Epoch
 from qshield_qiskit.training.keeping import BEST, HISTORY, LAST, Keeper
+from qshield_qiskit.training.noise_aware import build_devices
 from qshield_qiskit.training.progress import EpochProgress
 from qshield_qiskit.training.quiet import quiet_lightning
 from qshield_qiskit.training.task import ClassifierTask
@@ -80,6 +81,7 @@ def fit(
     if checkpoint is not None:
         _check_fits(model, checkpoint)
     defence = build_defence(settings.defence, seed)
+    devices = build_devices(model, settings.noise_aware, settings.noise_variants, seed)
     replays = settings.defence.replays if settings.defence.name == "free" else 1
     seed_everything(derive(seed, "training"))
     keeper = Keeper(folder, patience=settings.patience)
@@ -90,6 +92,7 @@ def fit(
         schedule=settings.schedule,
         branch_weight=settings.branch_weight,
         defence=defence,
+        devices=devices,
         threads=settings.threads,
     )
     with quiet_lightning(), _deterministic(), _interruptible():

@@ -16,6 +16,7 @@ from qshield_qiskit.config import DefenceSettings
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.training.batches import Batch
 from qshield_qiskit.training.defences import Defence
+from qshield_qiskit.training.noise_aware import Devices
 
 VALIDATION_IMAGES = 1000
 """Validation images that are attacked, in whole batches, in every process of a distributed run."""
@@ -36,6 +37,7 @@ class ClassifierTask(LightningModule):
         schedule: "cosine" or "constant".
         defence: Chooses the images that the model is shown, and judges the answer; None: clean ones, by their
             cross entropy.
+        devices: What each batch's circuit runs on; None: the model's own backend.
         threads: Threads that torch uses in every process of the run; None leaves them as they are.
     """
 
@@ -48,6 +50,7 @@ class ClassifierTask(LightningModule):
         branch_weight: float = 0.5,
         schedule: str = "cosine",
         defence: Defence | None = None,
+        devices: Devices | None = None,
         threads: int | None = None,
     ) -> None:
         super().__init__()
@@ -57,6 +60,7 @@ class ClassifierTask(LightningModule):
         self.branch_weight = branch_weight
         self.schedule = schedule
         self.defence = defence or Defence(DefenceSettings(), seed=0)
+        self.devices = devices or Devices((), seed=0)
         self.threads = threads
         self.train_loss = MeanMetric()
         self.validation_loss = MeanMetric()
@@ -89,7 +93,8 @@ class ClassifierTask(LightningModule):
         """Compute the loss of a batch, and of the fused prediction alone."""
         images, labels = batch
         epsilon = self.defence.radius(self._epochs(batch_index))
-        branches = self.model.branches(self.defence.shown(self.model, images, labels, epsilon))
+        with self.devices.drawn(self.model, self.current_epoch, batch_index):
+            branches = self.model.branches(self.defence.shown(self.model, images, labels, epsilon))
         loss = fused = self.defence.loss(branches.logits, labels)
         if branches.quantum is not None and self.model.mixes_branches:
             alone = self.defence.loss(branches.classical, labels) + self.defence.loss(
