@@ -90,9 +90,9 @@ class ModelSettings(Section):
     """Network that turns an image into features."""
     branch: Literal["circuit", "control", "none"] = "circuit"
     """What stands beside the classical head: the circuit, a small MLP of equal size, or nothing."""
-    fusion: Literal["dynamic", "entropy", "weighted_sum", "product", "quantum_only", "classical_only"] = (
-        "product"
-    )
+    fusion: Literal[
+        "dynamic", "entropy", "weighted_sum", "product", "disagreement", "quantum_only", "classical_only"
+    ] = "product"
     """How the two branches become one prediction."""
     pretrained: bool = False
     """Whether resnet18 starts from its ImageNet weights."""
@@ -142,6 +142,8 @@ class TrainingSettings(Section):
     """How the step size goes on: down to 0 along a cosine, or constant."""
     branch_weight: NotNegative = 0.5
     """Weight of each branch's own loss beside the fused one, so that both learn; 0: the fused loss alone."""
+    lipschitz_weight: NotNegative = 0.0
+    """Weight of a penalty on how fast the circuit's angles change with the features; 0: none."""
     defence: DefenceSettings = DefenceSettings()
     """What makes the model resist attacks."""
     noise_aware: NotNegative | Annotated[tuple[str, ...], BeforeValidator(several)] | None = None

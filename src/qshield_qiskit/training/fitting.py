@@ -91,6 +91,7 @@ def fit(
         weight_decay=settings.weight_decay,
         schedule=settings.schedule,
         branch_weight=settings.branch_weight,
+        lipschitz_weight=settings.lipschitz_weight,
         defence=defence,
         devices=devices,
         threads=settings.threads,

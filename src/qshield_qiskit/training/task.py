@@ -16,6 +16,7 @@ from qshield_qiskit.config import DefenceSettings
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.training.batches import Batch
 from qshield_qiskit.training.defences import Defence
+from qshield_qiskit.training.lipschitz import build_penalty
 from qshield_qiskit.training.noise_aware import Devices
 
 VALIDATION_IMAGES = 1000
@@ -35,6 +36,7 @@ class ClassifierTask(LightningModule):
         weight_decay: L2 penalty.
         branch_weight: Weight of each branch's own loss beside that of the fused logits.
         schedule: "cosine" or "constant".
+        lipschitz_weight: Weight of the penalty on how fast the circuit's angles change with the features.
         defence: Chooses the images that the model is shown, and judges the answer; None: clean ones, by their
             cross entropy.
         devices: What each batch's circuit runs on; None: the model's own backend.
@@ -49,6 +51,7 @@ class ClassifierTask(LightningModule):
         weight_decay: float,
         branch_weight: float = 0.5,
         schedule: str = "cosine",
+        lipschitz_weight: float = 0.0,
         defence: Defence | None = None,
         devices: Devices | None = None,
         threads: int | None = None,
@@ -59,6 +62,8 @@ class ClassifierTask(LightningModule):
         self.weight_decay = weight_decay
         self.branch_weight = branch_weight
         self.schedule = schedule
+        self.lipschitz_weight = lipschitz_weight
+        self.penalty = build_penalty(model, lipschitz_weight)
         self.defence = defence or Defence(DefenceSettings(), seed=0)
         self.devices = devices or Devices((), seed=0)
         self.threads = threads
@@ -101,6 +106,8 @@ class ClassifierTask(LightningModule):
                 branches.quantum, labels
             )
             loss = fused + self.branch_weight * alone
+        if self.penalty is not None:
+            loss = loss + self.lipschitz_weight * self.penalty(self.model)
         self.train_loss.update(fused.detach(), len(labels))
         return {"loss": loss, "fused": fused.detach()}
 
