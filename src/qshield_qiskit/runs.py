@@ -191,7 +191,10 @@ def describe(settings: Settings) -> str:
         "control": f"classical control of circuit {circuit.name}, fusion {model.fusion}",
         "none": "no second branch",
     }[model.branch]
-    return f"{settings.dataset.file or settings.dataset.name}: {model.backbone}, {branch}"
+    defence = settings.training.defence
+    radius = "" if defence.epsilon is None else f" at {defence.epsilon:.3g}"
+    defended = "" if defence.name == "none" else f", defended by {defence.name}{radius}"
+    return f"{settings.dataset.file or settings.dataset.name}: {model.backbone}, {branch}{defended}"
 
 
 def build_model(settings: Settings, dataset: Dataset) -> HybridClassifier:
