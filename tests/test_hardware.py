@@ -17,7 +17,6 @@ from qshield_qiskit import QuantumLayer, catalog, hardware, judgement, runs
 from qshield_qiskit.cli import app
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.devices import local, submission
-from qshield_qiskit.devices.cost import Limits
 from qshield_qiskit.devices.ledger import Ledger
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError

@@ -66,12 +66,13 @@ def load_whole(name: str) -> Calibration:
     return of_device(name) if live else load(name)
 
 
-def of_device(name: str) -> Calibration:
+def of_device(name: str, num_qubits: int = 1) -> Calibration:
     """Take the calibration of all qubits of a device.
 
     Args:
         name: A snapshot, with or without "fake_", or a device of the account, such as "ibm_torino", whose
             figures of this moment are asked for; "ibm_runtime" is the least busy one.
+        num_qubits: How many qubits the least busy one must have.
 
     Raises:
         InputError: There is no such device.
@@ -79,7 +80,7 @@ def of_device(name: str) -> Calibration:
     """
     if not name.startswith(LIVE_PREFIX):
         return take_snapshot(fake_device(name))
-    device = find_device(open_service(), None if name == LEAST_BUSY else name, to_run=False)
+    device = find_device(open_service(), None if name == LEAST_BUSY else name, num_qubits, to_run=False)
     with speaking(device.name):
         return take_snapshot(device)
 
