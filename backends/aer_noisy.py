@@ -9,6 +9,6 @@ def build(num_qubits: int, calibration: str = "fake_boston_8q") -> Backend:
 
     Args:
         num_qubits: Number of qubits; the calibration must have as many.
-        calibration: Name of a file in backends/calibrations/, or the path of one.
+        calibration: Name of a file in backends/calibrations/, the path of one, or a snapshot such as fake_torino.
     """
     return Backend.calibrated("aer_noisy", calibrations.load_for(calibration, num_qubits))

@@ -27,7 +27,7 @@ from typing import Any, Self
 from standin.device import StandInDevice
 from standin.faults import Fault, Plan
 from standin.jobs import Job, Queue
-from standin.routes import API
+from standin.protocol import API
 from standin.server import Server
 
 __all__ = ["INSTANCE", "TOKEN", "Fault", "IBMStandIn", "StandInDevice", "use"]
@@ -47,6 +47,7 @@ class IBMStandIn:
         seed: Seed of Aer.
         port: Where to listen on 127.0.0.1; 0 takes a free one.
         token: The API key that it accepts.
+        closed_instances: Further instances that the account sees and may not use.
 
     Attributes:
         devices: By name; `recalibrate()`, or set `paused` or `retired`.
@@ -64,12 +65,14 @@ class IBMStandIn:
         seed: int | None = 7,
         port: int = 0,
         token: str = TOKEN,
+        closed_instances: Iterable[str] = (),
     ) -> None:
         self.devices = {device.name: device for device in devices or [StandInDevice()]}
         self.plan = Plan(faults)
         self.queue = Queue(queue_seconds, held=held, seed=seed)
         self.token = token
         self.instance = INSTANCE
+        self.closed_instances = list(closed_instances)
         self.usage_limit = 600
         self.sessions: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str]] = []
@@ -94,7 +97,7 @@ class IBMStandIn:
 
     @property
     def jobs(self) -> dict[str, Job]:
-        return self.queue.jobs
+        return dict(self.queue.jobs)  # others may be added while one looks at these
 
     @property
     def submissions(self) -> int:

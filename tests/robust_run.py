@@ -28,13 +28,14 @@ def write_run(
     verdict="no masking detected",
     experiment="digits",
     backend="aer_noisy",
+    dotted=(),
 ):
     """Write a run in which each attack fools about the wanted share of the images that are classified correctly."""
     path = Path(path)
     path.mkdir(parents=True)
     generator = np.random.default_rng(seed)
     images = generator.random((n, 1, 8, 8), np.float32) if images is None else images[:n]
-    (path / "config.yaml").write_text(load_settings(experiment, [f"seed={seed}"]).to_yaml())
+    (path / "config.yaml").write_text(load_settings(experiment, [f"seed={seed}", *dotted]).to_yaml())
     label = generator.integers(0, 10, n) if labels is None else labels[:n]
     correct = generator.random(n) < 0.95
     strength = generator.random(n)  # how hard an image is to fool

@@ -185,6 +185,16 @@ def test_an_unknown_calibration_names_the_nearest():
         calibrated("fake_bostn_8q", 2)
 
 
+def test_a_snapshot_is_a_calibration_of_all_its_qubits():
+    assert calibrations.load("fake_lima").num_qubits == 5
+    assert calibrated("fake_lima", 3).calibration == catalog.load_backend("fake_lima", 3).calibration
+
+
+def test_a_live_device_must_be_calibrated_first():
+    with pytest.raises(InputError, match="take the device's current one: qshield calibrate ibm_torino"):
+        calibrated("ibm_torino", 3)
+
+
 def test_a_calibration_of_ones_own(tmp_path, monkeypatch):
     own = Calibration.from_json(calibrations.find()["fake_manila_5q"]).reduce([0, 1, 2])
     own.to_json(tmp_path / "elsewhere.json")

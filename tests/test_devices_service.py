@@ -1,10 +1,12 @@
 """The door to IBM's service: what people meet there, each in one line that says what to do."""
 
+import copy
 import json
 import logging
 import time
 import traceback
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,6 +69,7 @@ def test_it_opens_finds_a_device_and_runs_a_job(standin):
         "ibm_standin (5 qubits)",
     ]
     assert find_device(opened).name == "ibm_standin"
+    assert find_device(opened, to_run=False).name == "ibm_standin"  # the least busy one, run or not
     assert find_device(opened, num_qubits=6).name == "ibm_large"
     device = find_device(opened, "ibm_standin", 5)
     ones = fetch(submit(device, shots=500))[0].data.meas.get_counts()["1"]
@@ -77,13 +80,21 @@ def test_it_opens_finds_a_device_and_runs_a_job(standin):
     assert service.submissions == 1
 
 
-def test_every_instance_of_the_account_is_searched_where_none_is_chosen(standin, monkeypatch):
+def test_every_instance_of_the_account_is_searched_where_none_is_chosen(standin, monkeypatch, caplog):
     standin()
     monkeypatch.delenv("QISKIT_IBM_INSTANCE")
     opened = open_service()
     assert find_device(opened).name == "ibm_standin"
+    assert opened.active_instance() == INSTANCE
+    assert not caplog.records
     monkeypatch.setenv("QISKIT_IBM_INSTANCE", "standin")  # by its name
     assert find_device(open_service()).name == "ibm_standin"
+
+
+def test_an_instance_that_is_not_ours_to_use_hides_no_other(standin, monkeypatch):
+    standin(closed_instances=[INSTANCE.replace("instance", "closed")])
+    monkeypatch.delenv("QISKIT_IBM_INSTANCE")
+    assert find_device(open_service(), "ibm_standin").name == "ibm_standin"
 
 
 def test_a_saved_account_is_used(standin, monkeypatch):
@@ -191,10 +202,16 @@ def test_a_service_that_never_answers_is_not_waited_for(standin, route):
 
 
 @pytest.mark.parametrize(
-    "route",
-    ["POST /identity/token", "POST /v3/resources/search", "GET /backends", "GET /backends/{id}/status"],
+    ("route", "kind"),
+    [
+        ("POST /identity/token", "429"),
+        ("POST /identity/token", "drop"),
+        ("POST /v3/resources/search", "500"),
+        ("GET /backends", "429"),
+        ("GET /backends", "drop"),
+        ("GET /backends/{id}/status", "500"),
+    ],
 )
-@pytest.mark.parametrize("kind", ["429", "500", "drop"])
 def test_what_passes_is_sat_out(standin, route, kind):
     service = standin(faults=[Fault(route, kind, times=2)])
     assert find_device(open_service()).name == "ibm_standin"
@@ -231,6 +248,31 @@ def test_a_failed_sign_in_does_not_block_the_next(standin):
     service.plan.faults.clear()
     assert find_device(opened).name == "ibm_standin"
     assert time.monotonic() - began < BOUND
+
+
+def test_a_copy_of_a_device_is_as_impatient(standin):
+    service = standin()
+    device = copy.deepcopy(find_device(open_service(HASTE)))
+    assert device.status().operational
+    service.stop()
+
+    def ask():
+        with speaking():
+            device.status()
+
+    began = time.monotonic()
+    refusal(ask, UnansweredError)
+    assert time.monotonic() - began < BOUND
+
+
+def test_a_device_that_goes_away_takes_no_result_with_it(standin):
+    service = standin(faults=[Fault("POST /jobs", "retire")])
+    job_id = submit(find_device(open_service())).job_id()
+    assert service.devices["ibm_standin"].retired
+    opened = open_service()
+    refusal(lambda: find_device(opened, "ibm_standin"))
+    with speaking():
+        assert fetch(opened.job(job_id))[0].data.meas.num_shots == 20
 
 
 def test_an_unknown_or_retired_device_is_told_with_those_that_there_are(standin):
@@ -358,6 +400,7 @@ def test_the_key_is_seen_nowhere(standin, monkeypatch, tmp_path, caplog, capfd):
     for logger in (None, "qiskit_ibm_runtime", "ibm-cloud-sdk-core"):
         caplog.set_level(logging.DEBUG, logger)
     service = standin()
+    hurry = replace(HASTE, total=0.15)
     seen = []
 
     def attempt(action):
@@ -369,7 +412,7 @@ def test_the_key_is_seen_nowhere(standin, monkeypatch, tmp_path, caplog, capfd):
 
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        opened = open_service(HASTE)
+        opened = open_service(hurry)
         fetch(submit(find_device(opened)))
         seen.append(json.dumps(opened.usage()))
         faults = [
@@ -384,12 +427,12 @@ def test_the_key_is_seen_nowhere(standin, monkeypatch, tmp_path, caplog, capfd):
         for fault in faults:
             service.plan.faults[:] = [fault]
             opened._active_api_client._session.auth.tm.expire_time = 0
-            attempt(lambda: open_service(HASTE))
+            attempt(lambda: open_service(hurry))
             attempt(lambda: submit(find_device(opened)))
         service.plan.faults.clear()
         for key in (f"{TOKEN}\n", f"{{{TOKEN}}}", "x" + TOKEN):
             monkeypatch.setenv("QISKIT_IBM_TOKEN", key)
-            attempt(lambda: open_service(HASTE))
+            attempt(lambda: open_service(hurry))
         seen.extend(str(warning.message) for warning in warned)
     seen += [caplog.text, *capfd.readouterr()]
     seen += [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.fusion import FUSIONS, build_fusion
-from qshield_qiskit.models.statistics import entropy, seven_statistics
+from qshield_qiskit.models.statistics import disagreement, entropy, seven_statistics
 
 NUM_CLASSES = 5
-TRAINED = ("dynamic", "weighted_sum")
-MIXED = ("dynamic", "entropy", "weighted_sum", "product")
+MIXED = ("dynamic", "entropy", "weighted_sum", "product", "disagreement")
 SURE = [
     [1e4, 0, 0, 0, 0],
     [-1e4, 1e4, 0, 0, 0],
@@ -131,6 +130,59 @@ def test_weights_of_weighted_sum_differ_between_images():
     classical, quantum = random_logits().unbind()
     weight = fusion_in_double("weighted_sum")(classical, quantum).quantum_weight
     assert weight.std() > 1e-3
+
+
+def test_disagreement_is_the_jensen_shannon_divergence():
+    classical, quantum = random_logits(batch=20).unbind()
+    p, q = classical.softmax(-1), quantum.softmax(-1)
+    mean = (p + q) / 2
+    expected = ((p * (p / mean).log()).sum(-1) + (q * (q / mean).log()).sum(-1)) / 2
+    torch.testing.assert_close(disagreement(classical, quantum), expected)
+    torch.testing.assert_close(disagreement(quantum, classical), expected)
+    assert disagreement(classical, classical + 3).abs().max() < 1e-15
+    apart = torch.tensor([[1e4, 0.0, 0]]), torch.tensor([[0.0, 1e4, 0]])
+    assert disagreement(*apart).item() == pytest.approx(math.log(2))
+
+
+def test_disagreement_fusion_starts_as_the_product():
+    logits = random_logits()
+    fused = build_fusion("disagreement", NUM_CLASSES).double()(*logits)
+    torch.testing.assert_close(fused.logits, build_fusion("product", NUM_CLASSES)(*logits).logits)
+    assert (fused.quantum_weight == 0.5).all()
+
+
+@pytest.mark.parametrize("moved", ["classical", "quantum", "surer"])
+def test_disagreement_fusion_learns_to_distrust_the_branch_that_attacks_move(moved):
+    """Half of the images are attacked: one branch, or the one that is surer of itself, is sure of another class."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(NUM_CLASSES, (400,), generator=generator)
+    scores = torch.nn.functional.one_hot(labels, NUM_CLASSES).float()
+    logits = 3 * scores + 0.3 * torch.randn(2, 400, NUM_CLASSES, generator=generator)
+    attacked = torch.arange(400) < 200
+    victim = (
+        torch.randint(2, (400,), generator=generator)
+        if moved == "surer"
+        else torch.full((400,), int(moved == "quantum"))
+    )
+    for branch in (0, 1):
+        hit = attacked & (victim == branch)
+        logits[branch, hit] = 5 * scores[hit].roll(1, -1)
+    learnt, product = build_fusion("disagreement", NUM_CLASSES), build_fusion("product", NUM_CLASSES)
+    adam = torch.optim.Adam(learnt.parameters(), lr=0.1)
+    for _ in range(150):
+        adam.zero_grad()
+        torch.nn.functional.cross_entropy(learnt(*logits).logits, labels).backward()
+        adam.step()
+
+    def right(fusion, chosen):
+        return (fusion(*logits[:, chosen]).logits.argmax(-1) == labels[chosen]).float().mean()
+
+    assert right(product, attacked) < 0.1
+    assert right(learnt, attacked) > 0.95
+    assert right(learnt, ~attacked) > 0.99
+    share = learnt(*logits).quantum_weight
+    trust = torch.where(victim == 1, share, 1 - share)  # in the branch that was moved
+    assert trust[attacked].mean() < 0.2
 
 
 @pytest.mark.parametrize(("name", "chosen", "weight"), [("quantum_only", 1, 1.0), ("classical_only", 0, 0.0)])

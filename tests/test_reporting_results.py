@@ -52,6 +52,21 @@ def test_items_are_the_contract(tmp_path):
         assert item["command"] == "qshield train digits seed=3"
 
 
+def test_defences_are_told_apart(tmp_path):
+    runs = [
+        attacked(tmp_path / "none"),
+        attacked(tmp_path / "pgd", dotted=["training.defence=pgd", "training.defence.epsilon=0.14"]),
+    ]
+    items = [item for item in results(runs, ["a", "b"]) if item["preset"] == "paper"]
+    assert [item["defence"] for item in items] == ["none", "pgd"]
+    assert "| | hqcnn-full, seed 0 | hqcnn-full by pgd, seed 0 |" in markdown("Digits", items)
+    older = tmp_path / "older"
+    config = attacked(older).config
+    start, end = config.index("  defence:"), config.index("  patience:")
+    (older / "config.yaml").write_text(config[:start] + config[end:])  # from before there were defences
+    assert results([read_run(RunFolder(older))], ["c"])[0]["defence"] == "none"
+
+
 def test_both_files_say_the_same(tmp_path):
     run = attacked(tmp_path / "a")
     commands = ["; ".join(["qshield train digits", *attack_commands(run)])]

@@ -19,6 +19,7 @@ from qshield_qiskit.reporting.recording import image_set, put_row, put_worst_cas
 from qshield_qiskit.reporting.robustness import VERDICT
 from qshield_qiskit.robustness.attacking import attack
 from qshield_qiskit.robustness.attacks import PRESETS, choose
+from qshield_qiskit.robustness.detection import branch_disagreement, detection_auroc
 from qshield_qiskit.robustness.outcome import Outcome
 from qshield_qiskit.robustness.verdict import verdict
 from qshield_qiskit.runs import Run
@@ -202,7 +203,8 @@ def _keep(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Ro
     radius = "" if outcome.epsilon is None else f"-{outcome.epsilon:.4g}"
     key = f"{outcome.attack}-{outcome.norm}{radius}-{digest}"
     count, attacked, fooled = len(outcome.labels), outcome.attacked, int(outcome.fooled.sum())
-    write_arrays(run.folder, f"outcomes/{key}.npz", _outcome_arrays(outcome, target))
+    arrays = _outcome_arrays(outcome, target)
+    write_arrays(run.folder, f"outcomes/{key}.npz", arrays)
     write_arrays(run.folder, f"adversarial/{key}.npz", _examples(outcome, target))
     row = {
         **identity,
@@ -215,6 +217,7 @@ def _keep(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Ro
         "seconds": outcome.seconds,
         "seconds_per_image": outcome.seconds / max(1, attacked),
         "weak": outcome.weak,
+        "detection_auroc": _detection_auroc(arrays),
         "outcomes": f"outcomes/{key}.npz",
     }
     return put_row(run.folder, row)
@@ -237,25 +240,34 @@ def _outcome_arrays(outcome: Outcome, target: Subject) -> dict[str, NDArray[Any]
         "l2": outcome.l2.float(),
         "linf": outcome.linf.float(),
     }
-    clean, adversarial = (_weights(target, images) for images in (target.images, outcome.examples))
-    if clean is not None and adversarial is not None:
-        arrays["weight_clean"] = clean
-        arrays["weight_adversarial"] = torch.where(outcome.correct, adversarial, torch.nan)
+    if target.model.template is not None:
+        for when, images in (("clean", target.images), ("adversarial", outcome.examples)):
+            for name, values in _branches(target, images).items():
+                attacked = outcome.correct.cpu() | (when == "clean")
+                arrays[f"{name}_{when}"] = torch.where(attacked, values, torch.nan)
     return {name: array.cpu().numpy() for name, array in arrays.items()}
 
 
-def _weights(target: Subject, images: torch.Tensor) -> torch.Tensor | None:
-    """Give the share of the quantum branch in each image's prediction, (N,), None without such a branch."""
-    if target.model.template is None:
-        return None
+def _branches(target: Subject, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Look at what two branches make of images, (N,) each: the quantum branch's share, and how much they disagree."""
     reference = next(target.model.parameters())
-    parts = []
+    parts: dict[str, list[torch.Tensor]] = {}
     with torch.no_grad():
         for part in torch.split(images, target.settings.attack.batch_size):
-            weight = target.model.branches(part.to(reference.device, reference.dtype)).weight
-            assert weight is not None
-            parts.append(weight.float().cpu())
-    return torch.cat(parts)
+            branches = target.model.branches(part.to(reference.device, reference.dtype))
+            assert branches.weight is not None
+            parts.setdefault("weight", []).append(branches.weight)
+            if target.model.mixes_branches:
+                parts.setdefault("disagreement", []).append(branch_disagreement(branches))
+    return {name: torch.cat(values).float().cpu() for name, values in parts.items()}
+
+
+def _detection_auroc(arrays: dict[str, NDArray[Any]]) -> float | None:
+    """Say how well the branches' disagreement tells attacked images from the same ones before; None without two."""
+    if "disagreement_clean" not in arrays:
+        return None
+    correct = arrays["correct"].astype(bool)
+    return detection_auroc(arrays["disagreement_clean"][correct], arrays["disagreement_adversarial"][correct])
 
 
 def _examples(outcome: Outcome, target: Subject) -> dict[str, NDArray[Any]]:

@@ -232,7 +232,10 @@ def describe(settings: Settings) -> str:
         "control": f"classical control of circuit {circuit.name}, fusion {model.fusion}",
         "none": "no second branch",
     }[model.branch]
-    return f"{settings.dataset.file or settings.dataset.name}: {model.backbone}, {branch}"
+    defence = settings.training.defence
+    radius = "" if defence.epsilon is None else f" at {defence.epsilon:.3g}"
+    defended = "" if defence.name == "none" else f", defended by {defence.name}{radius}"
+    return f"{settings.dataset.file or settings.dataset.name}: {model.backbone}, {branch}{defended}"
 
 
 def build_model(settings: Settings, dataset: Dataset) -> HybridClassifier:
@@ -276,10 +279,10 @@ def _backend(run: Run, name: str, num_qubits: int, settings: Settings, terms: Te
     """Load a backend; on a device of IBM's, for this run and on the user's terms."""
     if not catalog.is_hardware(name):
         return catalog.load_backend(name, num_qubits, **settings.backend.build_options())
-    from qshield_qiskit.devices import ibm  # noqa: PLC0415, its client takes seconds to import
+    from qshield_qiskit.devices import calibrations, ibm  # noqa: PLC0415, its client takes seconds to import
 
     purpose = f"{run.config.experiment}/{run.folder.path.name}"
-    if name == f"ibm_{ibm.LEAST_BUSY}":  # what began on one device goes on there
+    if name == calibrations.LEAST_BUSY:  # what began on one device goes on there
         name = ibm.device_in_use(purpose) or name
     device = catalog.load_backend(name, num_qubits, **settings.backend.build_options())
     return (

@@ -43,7 +43,7 @@ class StandInDevice:
         self.paused = self.retired = False
         self.configuration = json.loads((folder / fake.conf_filename).read_text())
         self.configuration.update(backend_name=name, simulator=False, local=False)
-        properties = json.loads((folder / fake.props_filename).read_text())
+        properties = _in_utc(json.loads((folder / fake.props_filename).read_text()))
         self.calibrations: list[dict[str, Any]] = [{**properties, "backend_name": name}]  # newest last
         self._read: dict[int, Calibration] = {}
 
@@ -60,7 +60,7 @@ class StandInDevice:
         """Report new figures from now on: times divided and errors multiplied by a factor."""
         new = copy.deepcopy(self.calibrations[-1])
         now = max(datetime.now(UTC), _date(new) + timedelta(seconds=1))
-        new["last_update_date"] = now.isoformat()
+        new["last_update_date"] = _utc(now)
         for qubit in new["qubits"]:
             for figure in qubit:
                 if figure["name"] in ("T1", "T2"):
@@ -143,14 +143,31 @@ class StandInDevice:
 
 
 def _date(properties: dict[str, Any]) -> datetime:
-    date = datetime.fromisoformat(properties["last_update_date"])
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
+    return datetime.fromisoformat(properties["last_update_date"])
+
+
+def _utc(date: datetime) -> str:
+    return date.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _in_utc(content: Any) -> Any:
+    """Give all dates in UTC, as the service does; snapshots have them in the time zone of whoever took them."""
+    if isinstance(content, dict):
+        return {
+            key: _utc(datetime.fromisoformat(value))
+            if key in ("date", "last_update_date")
+            else _in_utc(value)
+            for key, value in content.items()
+        }
+    return [_in_utc(item) for item in content] if isinstance(content, list) else content
 
 
 def _fake(snapshot: type[FakeBackendV2], properties: dict[str, Any]) -> FakeBackendV2:
     """The snapshot's device with other figures."""
 
     class Fake(snapshot):
+        backend_name = properties["backend_name"]
+
         def _load_json(self, filename: str) -> Any:
             return (
                 copy.deepcopy(properties) if filename == self.props_filename else super()._load_json(filename)

@@ -4,85 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from standin.device import StandInDevice
-from standin.faults import Fault
 from standin.jobs import PENDING, Job
+from standin.protocol import JWT_HEADER, Refused, Request, on
 
 if TYPE_CHECKING:
     from ibm_standin import IBMStandIn
 
-API = "/experimental"  # with this word in QISKIT_IBM_URL the client takes the address as it stands
-JWT_HEADER = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
 PLAN = "standin-plan"
-
-
-class Refused(Exception):
-    """An answer other than success, worded as IBM words it."""
-
-    def __init__(self, status: int, message: str, code: int = 1200) -> None:
-        super().__init__(message)
-        self.status = status
-        problem = {"code": code, "message": message, "solution": "See the documentation."}
-        self.body: dict[str, Any] = {"errors": [problem], "trace": "0"}
-
-
-@dataclass(frozen=True)
-class Request:
-    """What came: headers, the parts of the path that vary, the query, the body, and the faults that it meets."""
-
-    service: IBMStandIn
-    headers: Mapping[str, str]
-    variables: tuple[str, ...]
-    query: dict[str, list[str]]
-    body: bytes
-    faults: list[Fault]
-
-    def content(self) -> dict[str, Any]:
-        return json.loads(self.body) if self.body else {}
-
-    def one(self, name: str) -> str | None:
-        """A setting of the query that is given at most once."""
-        return self.query.get(name, [None])[0]
-
-
-Action = Callable[[Request], Any]
-ROUTES: dict[str, Action] = {}
-"""What to do, by method and path; an action gives the answer's content, or None for an answer without."""
-
-
-def find_route(method: str, path: str) -> tuple[str, tuple[str, ...]]:
-    """Tell which route a path takes, and what stands in it for {...}; an unknown path is its own route."""
-    for route in ROUTES:
-        pattern = re.escape(route).replace(r"\{id\}", "([^/]+)").replace(r"\ ", " ")
-        if match := re.fullmatch(pattern, f"{method} {path}"):
-            return route, match.groups()
-    return f"{method} {path}", ()
-
-
-def on(route: str, *, open_to_all: bool = False) -> Callable[[Action], Action]:
-    """Register an action; unless it is open to all it asks for a token that we gave, and for our instance."""
-
-    def register(action: Action) -> Action:
-        def guarded(request: Request) -> Any:
-            if not request.headers.get("Authorization", "").startswith(f"Bearer {JWT_HEADER}."):
-                raise Refused(401, "The token is missing or not valid.")
-            if request.headers.get("Service-CRN", request.service.instance) != request.service.instance:
-                raise Refused(403, "The instance is not authorised for this account.", 1211)
-            return action(request)
-
-        ROUTES[route] = action if open_to_all else guarded
-        return action
-
-    return register
 
 
 # Accounts
@@ -107,10 +42,12 @@ def token(request: Request) -> Any:
 
 @on("POST /v3/resources/search")
 def instances(request: Request) -> Any:
-    doc = {"extensions": {"allocations": 1}}
-    crn = request.service.instance
-    item = {"crn": crn, "name": "standin", "service_plan_unique_id": PLAN, "doc": doc, "tags": []}
-    return {"items": [item], "limit": 100}
+    def item(crn: str, name: str) -> Any:
+        doc = {"extensions": {"allocations": 1}}
+        return {"crn": crn, "name": name, "service_plan_unique_id": PLAN, "doc": doc, "tags": []}
+
+    closed = [item(crn, f"closed{i}") for i, crn in enumerate(request.service.closed_instances)]
+    return {"items": [*closed, item(request.service.instance, "standin")], "limit": 100}
 
 
 @on(f"GET /{PLAN}")

@@ -8,8 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from standin import routes  # noqa: F401  # registers them
 from standin.faults import Fault
-from standin.routes import API, ROUTES, Refused, Request, find_route
+from standin.protocol import API, ROUTES, Refused, Request, find_route
 
 if TYPE_CHECKING:
     from ibm_standin import IBMStandIn

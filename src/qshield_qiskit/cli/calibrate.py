@@ -1,4 +1,4 @@
-"""Choose a device's best connected qubits and write their calibration."""
+"""Write the calibration of a device's best connected qubits, or show what moved between two."""
 
 from __future__ import annotations
 
@@ -6,31 +6,56 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
+from qshield_qiskit.cli.calibration_tables import drift_tables, gate_table, qubit_table
 from qshield_qiskit.cli.console import Json, console, emit, stdout
-from qshield_qiskit.devices.calibrations import FOLDER
-from qshield_qiskit.devices.snapshot import fake_device, take_snapshot
+from qshield_qiskit.devices import calibrations
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.quantum import drift
 from qshield_qiskit.quantum.calibration import Calibration
 
 
 def command(
-    device: Annotated[str, typer.Argument(help="A device snapshot, such as fake_boston or fake_torino.")],
+    device: Annotated[
+        str | None,
+        typer.Argument(
+            help="A snapshot, such as fake_boston, or a device of your account, such as ibm_torino."
+        ),
+    ] = None,
     qubits: Annotated[int, typer.Option(min=1, help="How many connected qubits to keep.")] = 6,
     output: Annotated[
         Path | None,
-        typer.Option(help=f"File to write; {FOLDER}/<device>_<n>q.json if left out.", dir_okay=False),
+        typer.Option(
+            help=f"File to write; {calibrations.FOLDER}/<device>_<n>q.json if left out, dated for a device of IBM's.",
+            dir_okay=False,
+        ),
+    ] = None,
+    diff: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="A B", help="Show what moved from A to B: calibrations, files, or whole devices."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Choose the connected qubits of least total error on a device and write their calibration as JSON.
 
     The file is a dated snapshot: T1, T2, readout and gate errors, lengths and couplings. `backend=aer_noisy
-    backend.calibration=<name>` then simulates its noise.
+    backend.calibration=<name>` then simulates its noise. With --diff nothing is written: two calibrations are
+    compared, matched by the qubits' places on the device.
     """
-    snapshot = take_snapshot(fake_device(device))
-    calibration = snapshot.reduce(snapshot.best_subset(qubits))
-    file = output or FOLDER / f"{calibration.device}_{qubits}q.json"
+    if diff is not None and device is None:
+        _show_drift(*diff, json=json)
+    elif device is not None and diff is None:
+        _write(device, qubits, output, json=json)
+    else:
+        raise InputError("give a device to calibrate, such as fake_boston, or --diff A B")
+
+
+def _write(device: str, qubits: int, output: Path | None, *, json: bool) -> None:
+    whole = calibrations.of_device(device)
+    calibration = whole.reduce(whole.best_subset(qubits))
+    file = output or calibrations.file_for(calibration)
     calibration.to_json(file)
     if json:
         emit({"file": file, **calibration.model_dump(mode="json")})
@@ -41,46 +66,18 @@ def command(
     console.print(f"next: qshield train backend=aer_noisy backend.calibration={name}")
 
 
-def qubit_table(calibration: Calibration) -> Table:
-    """Show the qubits: where they lie, how long they remember, how well they are read."""
-    pulses = {gate.qubits[0]: gate.error for gate in calibration.gates if gate.name in {"sx", "u2"}}
-    table = _table(f"{calibration.device}, calibrated {calibration.taken_at:%Y-%m-%d}")
-    for heading in ("qubit", "on device", "T1 (µs)", "T2 (µs)", "P(1|0) %", "P(0|1) %", "pulse error %"):
-        table.add_column(heading, justify="right")
-    for i, qubit in enumerate(calibration.qubits):
-        table.add_row(
-            str(i),
-            str(qubit.physical),
-            _scaled(qubit.t1, 1e6, 1),
-            _scaled(qubit.t2, 1e6, 1),
-            _scaled(qubit.prob_meas1_prep0, 100, 2),
-            _scaled(qubit.prob_meas0_prep1, 100, 2),
-            _scaled(pulses.get(i), 100, 3),
-        )
-    return table
+def _show_drift(before: str, after: str, *, json: bool) -> None:
+    old, new = calibrations.load_whole(before), calibrations.load_whole(after)
+    found = drift.compare(old, new)
+    if json:
+        emit({"before": _named(before, old), "after": _named(after, new), **found.as_dict()})
+        return
+    title = f"{old.device}, {old.taken_at:%Y-%m-%d %H:%M} → {new.device}, {new.taken_at:%Y-%m-%d %H:%M}"
+    stdout.print(*drift_tables(found, title), sep="\n")
+    for name, alone in ((before, found.only_before), (after, found.only_after)):
+        if alone:
+            console.print(f"only in {name}: {len(alone)} qubits")
 
 
-def gate_table(calibration: Calibration) -> Table:
-    """Show the couplings: gate, error and length; a gate that works both ways is shown once."""
-    table = _table("couplings")
-    for heading in ("pair", "gate", "error %", "length (ns)"):
-        table.add_column(heading, justify="left" if heading == "gate" else "right")
-    shown = set()
-    for gate in calibration.gates:
-        pair = frozenset(gate.qubits)
-        if len(pair) == 2 and pair not in shown:
-            shown.add(pair)
-            low, high = sorted(pair)
-            error, length = _scaled(gate.error, 100, 3), _scaled(gate.length, 1e9, 0)
-            table.add_row(f"{low}-{high}", gate.name, error, length)
-    return table
-
-
-def _table(title: str) -> Table:
-    return Table(
-        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim"
-    )
-
-
-def _scaled(value: float | None, factor: float, digits: int) -> str:
-    return "?" if value is None else f"{value * factor:.{digits}f}"
+def _named(name: str, calibration: Calibration) -> dict[str, str]:
+    return {"name": name, "device": calibration.device, "taken_at": calibration.taken_at.isoformat()}

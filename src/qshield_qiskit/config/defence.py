@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
-from qshield_qiskit.config.section import Count, NotNegative, Positive, Probability, Section
+from qshield_qiskit.config.section import Count, NotNegative, Positive, Probability, Section, several
 
 
 def number(value: object) -> object:
@@ -26,18 +26,13 @@ Radius = Annotated[float, BeforeValidator(number), Field(gt=0, le=1)]
 """A radius in pixel values, such as 0.1 or 8/255."""
 
 
-def _several(value: object) -> object:
-    """Take one word for a list of it."""
-    return [value] if isinstance(value, str) else value
-
-
 NoiseKind = Literal["gaussian", "salt_and_pepper", "occlusion", "poisson", "geometric"]
 
 
 class NoiseSettings(Section):
     """What noise-augmented training does to images."""
 
-    kinds: Annotated[tuple[NoiseKind, ...], BeforeValidator(_several)] = get_args(NoiseKind)
+    kinds: Annotated[tuple[NoiseKind, ...], BeforeValidator(several)] = get_args(NoiseKind)
     """Kinds of noise, of which an image meets one."""
     share: Probability = 0.5
     """Share of the images that meet any."""

@@ -12,6 +12,11 @@ NotNegative = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
+def several(value: object) -> object:
+    """Take one word for a list of it."""
+    return [value] if isinstance(value, str) else value
+
+
 class Section(BaseModel):
     """A frozen group of settings that knows all its keys; the sentence under each is its description."""
 

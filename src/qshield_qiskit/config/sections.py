@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from qshield_qiskit.config.defence import DefenceSettings
-from qshield_qiskit.config.section import Count, NotNegative, Positive, Probability, Section
+from qshield_qiskit.config.section import Count, NotNegative, Positive, Probability, Section, several
 
 SAMPLING = ("shots", "gradient", "gradient_draws")
 """Settings of a backend that the quantum layer receives, not the backend."""
@@ -111,9 +111,9 @@ class ModelSettings(Section):
     """Network that turns an image into features."""
     branch: Literal["circuit", "control", "none"] = "circuit"
     """What stands beside the classical head: the circuit, a small MLP of equal size, or nothing."""
-    fusion: Literal["dynamic", "entropy", "weighted_sum", "product", "quantum_only", "classical_only"] = (
-        "product"
-    )
+    fusion: Literal[
+        "dynamic", "entropy", "weighted_sum", "product", "disagreement", "quantum_only", "classical_only"
+    ] = "product"
     """How the two branches become one prediction."""
     pretrained: bool = False
     """Whether resnet18 starts from its ImageNet weights."""
@@ -167,8 +167,14 @@ class TrainingSettings(Section):
     """What is trained: all weights, those of the second branch, or the circuit's alone; the rest stays as it is."""
     start_from: Path | None = None
     """A run whose weights the training starts from; null: fresh ones."""
+    lipschitz_weight: NotNegative = 0.0
+    """Weight of a penalty on how fast the circuit's angles change with the features; 0: none."""
     defence: DefenceSettings = DefenceSettings()
     """What makes the model resist attacks."""
+    noise_aware: NotNegative | Annotated[tuple[str, ...], BeforeValidator(several)] | None = None
+    """Devices drawn for each batch: a spread of the backend's figures, such as 0.3, or calibrations; null: none."""
+    noise_variants: Count = 8
+    """How many devices a spread draws from."""
     patience: Count | None = None
     """Epochs without a better validation loss, or accuracy under attack, before training stops; null: it never does."""
     accelerator: str = "auto"

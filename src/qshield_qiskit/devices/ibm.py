@@ -6,18 +6,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
+from qshield_qiskit.devices import calibrations
 from qshield_qiskit.devices.ledger import Ledger, default_path
 from qshield_qiskit.devices.local import RuntimeBackend
 from qshield_qiskit.devices.primitives import PrimitiveOptions
-from qshield_qiskit.devices.service import find_device, open_service
+from qshield_qiskit.devices.service import open_service
 from qshield_qiskit.devices.service_errors import ServiceError
-from qshield_qiskit.devices.snapshot import take_snapshot
 from qshield_qiskit.devices.submission import ServiceExecutor
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.quantum.calibration import Calibration
-
-LEAST_BUSY = "runtime"
-"""What stands for the least busy device in place of a device's name: ibm_runtime."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +90,10 @@ def device_in_use(purpose: str) -> str | None:
 
 def _calibration(device: str, num_qubits: int) -> Calibration:
     """Reduce a device's calibration to its best qubits; the kept one if the service cannot be asked."""
-    name = None if device == LEAST_BUSY else f"ibm_{device}"
     try:
-        snapshot = take_snapshot(find_device(open_service(), name, num_qubits, to_run=False))
+        snapshot = calibrations.of_device(f"ibm_{device}", num_qubits)
     except ServiceError:
-        kept = _kept(name or "", num_qubits)
+        kept = _kept(f"ibm_{device}", num_qubits)
         if not kept.is_file():
             raise
         return Calibration.from_json(kept)

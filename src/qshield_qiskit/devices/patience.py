@@ -136,6 +136,9 @@ class _SignIn(CloudAuth):  # type: ignore[misc]  # the client ships no types
         made.patience = patience
         return made
 
+    def __deepcopy__(self, memo: object) -> Self:
+        return self.like(self, self.patience)
+
     def get_headers(self) -> dict[str, str]:
         token = access_token(self.tm, self.patience)
         return {"Service-CRN": self.crn, "Authorization": f"Bearer {token}"}

@@ -56,7 +56,7 @@ class Service(QiskitRuntimeService):  # type: ignore[misc]  # the client ships n
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
-        super().__init__()
+        super().__init__(instance="auto")  # the account's own where it names one, else all, without a warning
 
     @property
     def _active_api_client(self) -> Any:
@@ -76,13 +76,22 @@ class Service(QiskitRuntimeService):  # type: ignore[misc]  # the client ships n
         except RequestsApiError as error:
             if passing(error):
                 raise
-            devices = []  # one of several instances that is not ours to use; `listing` says so
+            devices = []  # an instance that is not ours to use
         self._backends_info_per_instance[instance] = devices
         return [(device["name"], device.get("class") == "mock") for device in devices]
 
     def listing(self) -> list[Listed]:
-        """List the devices of all instances of the account, by name."""
-        items = [item for client in self._api_clients.values() for item in client.list_backends()]
+        """List the devices of all instances of the account that it may use, by name."""
+        items, refused = [], None
+        for client in self._api_clients.values():
+            try:
+                items += client.list_backends()
+            except RequestsApiError as error:
+                if passing(error):
+                    raise
+                refused = error
+        if refused and not items:
+            raise refused
         devices = {item["name"]: item for item in items if item.get("class") != "mock"}
         return [
             Listed(name, item["qubits"], item.get("queue_length", 0), item["status"]["name"])
@@ -151,10 +160,11 @@ def find_device(
     """
     with speaking():
         listed = service.listing()
-        large = [device for device in listed if device.num_qubits >= num_qubits]
-        running = sorted(
-            (device for device in large if device.status == ONLINE), key=lambda d: d.queue_length
+        large = sorted(
+            (device for device in listed if device.num_qubits >= num_qubits),
+            key=lambda device: (device.status != ONLINE, device.queue_length),
         )
+        running = [device for device in large if device.status == ONLINE]
         if name is None:
             candidates = running if to_run else large
             if not candidates:

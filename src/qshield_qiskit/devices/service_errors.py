@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import textwrap
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
@@ -91,11 +92,9 @@ def speaking(about: str = "") -> Iterator[None]:
         yield
     except _CLIENTS_ERRORS as error:
         translated = translate(error)
-        subject = f"{about}: " if about else ""
-        line = without_secrets(f"{subject}{translated}")
-        translated.args = (line,)
-        told = any(without_secrets(str(cause)) != str(cause) for cause in causes(error))
-        raise translated from (None if told else error)
+        translated.args = (without_secrets(f"{about}: {translated}" if about else str(translated)),)
+        tells = any(without_secrets(str(cause)) != str(cause) for cause in causes(error))
+        raise translated from (None if tells else error)  # a traceback shows the causes, too
 
 
 def translate(error: BaseException) -> ServiceError:
@@ -169,7 +168,7 @@ def _no_account(error: BaseException) -> ServiceError:
 
 
 def _job_failed(error: BaseException) -> ServiceError:
-    reason = _message(error).removeprefix("Unable to retrieve job result. ")
+    reason = textwrap.shorten(_message(error).removeprefix("Unable to retrieve job result. "), 300)
     return JobEndedError(f"the job failed at IBM: {reason}", "failed")
 
 

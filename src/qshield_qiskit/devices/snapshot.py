@@ -80,12 +80,17 @@ def _qubit(properties: Any, index: int) -> QubitCalibration:
     symmetric = figures.get("readout_error", 0.0)  # devices of 2019 report one error for both states
     return QubitCalibration(
         physical=index,
-        t1=figures.get("T1"),
-        t2=figures.get("T2"),
+        t1=_time(figures.get("T1")),
+        t2=_time(figures.get("T2")),
         prob_meas1_prep0=figures.get("prob_meas1_prep0", symmetric),
         prob_meas0_prep1=figures.get("prob_meas0_prep1", symmetric),
         readout_length=figures.get("readout_length"),
     )
+
+
+def _time(seconds: float | None) -> float | None:
+    """A coherence time, or None for what is none: a fit that failed may be reported as 0 or as years."""
+    return seconds if seconds is not None and 0 < seconds <= 1 else None
 
 
 def _gates(target: Target) -> list[GateCalibration]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax, logsigmoid
 
 from qshield_qiskit.errors import unknown
-from qshield_qiskit.models.statistics import NUM_STATISTICS, entropy, seven_statistics
+from qshield_qiskit.models.statistics import NUM_STATISTICS, disagreement, entropy, seven_statistics
 
 
 class Fused(NamedTuple):
@@ -108,6 +108,36 @@ class ProductFusion(nn.Module):
         return Fused(log_softmax(mean, dim=-1), torch.full_like(mean[:, 0], 0.5))
 
 
+class DisagreementFusion(nn.Module):
+    r"""p_k \propto (p^c_k)^{1 - w} (p^q_k)^w: where the branches disagree, trust moves from one to the other.
+
+    An attack moves the branches by different amounts, so that they disagree. The share of the quantum branch is
+
+        w = sigmoid(b + b_1 D + b_2 A + b_3 D A)
+
+    with the disagreement D of `statistics.disagreement` and A = H_c - H_q, the entropies' difference, positive where
+    the quantum branch is surer. b_1 is learned to say which branch attacks move in general, b_3 whether the surer or
+    the less sure one was moved where they disagree; adversarial training shows both to the fusion. All four start at
+    0, which is the product fusion.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.gate = nn.Linear(3, 1)
+        nn.init.zeros_(self.gate.weight)
+        nn.init.zeros_(self.gate.bias)
+
+    def forward(self, classical: Tensor, quantum: Tensor) -> Fused:
+        """Fuse two branches' logits, each (B, K)."""
+        apart = disagreement(classical, quantum)  # (B,), nats
+        advantage = entropy(classical) - entropy(quantum)  # (B,), nats
+        gate = self.gate(torch.stack([apart, advantage, apart * advantage], dim=-1))  # (B, 1)
+        pooled = gate.sigmoid() * log_softmax(quantum, dim=-1) + (-gate).sigmoid() * log_softmax(
+            classical, dim=-1
+        )
+        return Fused(log_softmax(pooled, dim=-1), gate.sigmoid().squeeze(-1))
+
+
 class QuantumOnly(nn.Module):
     """The quantum branch alone predicts."""
 
@@ -135,6 +165,7 @@ FUSIONS: dict[str, type[nn.Module]] = {
     "entropy": EntropyFusion,
     "weighted_sum": WeightedSumFusion,
     "product": ProductFusion,
+    "disagreement": DisagreementFusion,
     "quantum_only": QuantumOnly,
     "classical_only": ClassicalOnly,
 }

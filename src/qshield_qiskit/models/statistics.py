@@ -1,6 +1,8 @@
-"""Seven numbers that say how two class distributions look, for the paper's fusion network."""
+"""Numbers that say how two class distributions look: the paper's seven, their entropy, how much they disagree."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -46,3 +48,24 @@ def entropy(logits: Tensor) -> Tensor:
     """Give the Shannon entropy of the distribution that logits (B, K) stand for, (B,), in nats."""
     log_probabilities = log_softmax(logits, dim=-1)
     return -(log_probabilities.exp() * log_probabilities).sum(dim=-1)
+
+
+def disagreement(classical: Tensor, quantum: Tensor) -> Tensor:
+    r"""Measure how much two predictions disagree, by the Jensen-Shannon divergence of their distributions.
+
+    D = (KL(p^c \| m) + KL(p^q \| m)) / 2 with m = (p^c + p^q) / 2: 0 where they are equal, log 2 where they have no
+    class in common, smooth everywhere.
+
+    Args:
+        classical: Logits, (B, K).
+        quantum: Logits, (B, K).
+
+    Returns:
+        (B,), nats, from 0 to log 2.
+
+    References:
+        Lin, "Divergence measures based on the Shannon entropy", IEEE Trans. Inf. Theory 37 (1991).
+    """
+    both = torch.stack([log_softmax(classical, dim=-1), log_softmax(quantum, dim=-1)])  # (2, B, K)
+    mean = torch.logsumexp(both, dim=0) - math.log(2)
+    return (both.exp() * (both - mean)).sum(dim=-1).mean(dim=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -149,6 +151,16 @@ class QuantumLayer(TorchConnector):
             return network.evaluate(input_data, self.weight)
         outputs: Tensor = super().forward(input_data.reshape(-1, self.num_inputs))
         return outputs.reshape(*input_data.shape[:-1], *network.output_shape).to(input_data)
+
+    @contextmanager
+    def running(self, network: NeuralNetwork) -> Iterator[None]:
+        """Run another network of as many inputs, weights and outputs, with this layer's weights, for a while."""
+        own = self._neural_network
+        self._neural_network = network
+        try:
+            yield
+        finally:
+            self._neural_network = own
 
     def extra_repr(self) -> str:
         """What printing a model shows of the layer."""

@@ -162,7 +162,7 @@ def _item(block: Block, images: NDArray[np.int64], command: str) -> dict[str, An
     return {
         "dataset": settings["dataset"]["name"],
         "model": model.get(branch, f"hqcnn-{settings['circuit']['name']}"),
-        "defence": settings["training"].get("defence", "none"),
+        "defence": settings["training"].get("defence", {"name": "none"})["name"],
         "backend": block.backend,
         "eot": first.get("eot", 1),
         "image_set": first["image_set"],

@@ -38,7 +38,7 @@ def _table(preset: str | None, epsilon: float, members: Sequence[Mapping[str, An
         f"ASR in percent with its 95 % Wilson interval, on the {first['common_images']:,} of the first {first['n']:,} "
         "test images that every model here classifies correctly; ODR is of the whole test set.",
         "",
-        "| | " + " | ".join(f"{item['model']}, seed {item['seed']}" for item in members) + " |",
+        "| | " + " | ".join(map(_heading, members)) + " |",
         "| --- |" + " --- |" * len(members),
         _row("ODR", [f"{100 * item['odr']:.1f} (n = {item['odr_n']:,})" for item in members]),
         _row("verdict", [f"**{item['verdict'] or 'none yet'}**" for item in members]),
@@ -82,6 +82,11 @@ def reporting(members: Sequence[Mapping[str, Any]]) -> str:
     ]
     there = f"worst case per image, the same {members[0]['common_images']:,} images, Wilson intervals, {fewest} seed"
     return f"{there}{'s' * (fewest != 1)}" + (f"; it lacks {', '.join(lacks)}" if lacks else "")
+
+
+def _heading(item: Mapping[str, Any]) -> str:
+    defence = "" if item["defence"] == "none" else f" by {item['defence']}"
+    return f"{item['model']}{defence}, seed {item['seed']}"
 
 
 def _row(name: str, cells: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ from qshield_qiskit.training.batches import Batches
 from qshield_qiskit.training.defences import build_defence
 from qshield_qiskit.training.history import Epoch
 from qshield_qiskit.training.keeping import BEST, HISTORY, LAST, Keeper
+from qshield_qiskit.training.noise_aware import build_devices
 from qshield_qiskit.training.parts import trained_alone
 from qshield_qiskit.training.progress import EpochProgress
 from qshield_qiskit.training.quiet import quiet_lightning
@@ -81,6 +82,7 @@ def fit(
     if checkpoint is not None:
         _check_fits(model, checkpoint)
     defence = build_defence(settings.defence, seed)
+    devices = build_devices(model, settings.noise_aware, settings.noise_variants, seed)
     replays = settings.defence.replays if settings.defence.name == "free" else 1
     seed_everything(derive(seed, "training"))
     keeper = Keeper(folder, patience=settings.patience)
@@ -91,8 +93,10 @@ def fit(
             weight_decay=settings.weight_decay,
             schedule=settings.schedule,
             branch_weight=settings.branch_weight,
+            lipschitz_weight=settings.lipschitz_weight,
             defence=defence,
             still=still,
+            devices=devices,
             threads=settings.threads,
         )
         with quiet_lightning(), _deterministic(), _interruptible():

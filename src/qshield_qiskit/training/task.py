@@ -17,6 +17,8 @@ from qshield_qiskit.config import DefenceSettings
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.training.batches import Batch
 from qshield_qiskit.training.defences import Defence
+from qshield_qiskit.training.lipschitz import build_penalty
+from qshield_qiskit.training.noise_aware import Devices
 
 VALIDATION_IMAGES = 1000
 """Validation images that are attacked, in whole batches, in every process of a distributed run."""
@@ -35,9 +37,11 @@ class ClassifierTask(LightningModule):
         weight_decay: L2 penalty.
         branch_weight: Weight of each branch's own loss beside that of the fused logits.
         schedule: "cosine" or "constant".
+        lipschitz_weight: Weight of the penalty on how fast the circuit's angles change with the features.
         defence: Chooses the images that the model is shown, and judges the answer; None: clean ones, by their
             cross entropy.
         still: Modules that are not trained, which stay in eval mode.
+        devices: What each batch's circuit runs on; None: the model's own backend.
         threads: Threads that torch uses in every process of the run; None leaves them as they are.
     """
 
@@ -49,8 +53,10 @@ class ClassifierTask(LightningModule):
         weight_decay: float,
         branch_weight: float = 0.5,
         schedule: str = "cosine",
+        lipschitz_weight: float = 0.0,
         defence: Defence | None = None,
         still: Sequence[nn.Module] = (),
+        devices: Devices | None = None,
         threads: int | None = None,
     ) -> None:
         super().__init__()
@@ -59,8 +65,11 @@ class ClassifierTask(LightningModule):
         self.weight_decay = weight_decay
         self.branch_weight = branch_weight
         self.schedule = schedule
+        self.lipschitz_weight = lipschitz_weight
+        self.penalty = build_penalty(model, lipschitz_weight)
         self.defence = defence or Defence(DefenceSettings(), seed=0)
         self.still = tuple(still)
+        self.devices = devices or Devices((), seed=0)
         self.threads = threads
         self.train_loss = MeanMetric()
         self.validation_loss = MeanMetric()
@@ -97,13 +106,16 @@ class ClassifierTask(LightningModule):
         """Compute the loss of a batch, and of the fused prediction alone."""
         images, labels = batch
         epsilon = self.defence.radius(self._epochs(batch_index))
-        branches = self.model.branches(self.defence.shown(self.model, images, labels, epsilon))
+        with self.devices.drawn(self.model, self.current_epoch, batch_index):
+            branches = self.model.branches(self.defence.shown(self.model, images, labels, epsilon))
         loss = fused = self.defence.loss(branches.logits, labels)
         if branches.quantum is not None and self.model.mixes_branches:
             alone = self.defence.loss(branches.classical, labels) + self.defence.loss(
                 branches.quantum, labels
             )
             loss = fused + self.branch_weight * alone
+        if self.penalty is not None:
+            loss = loss + self.lipschitz_weight * self.penalty(self.model)
         self.train_loss.update(fused.detach(), len(labels))
         return {"loss": loss, "fused": fused.detach()}
 
