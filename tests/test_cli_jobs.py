@@ -162,7 +162,7 @@ def test_a_job_that_was_never_sent_is_cancelled_without_a_network(standin, qshie
 def test_a_job_that_the_service_does_not_know_is_told_and_can_be_cancelled(standin, qshield, ledger):
     service = standin(held=True)
     submit(ledger)
-    service.jobs.clear()
+    service.queue.jobs.clear()
     line = qshield("jobs", "fetch", status=2)
     assert "QISKIT_IBM_INSTANCE" in line
     assert "qshield jobs cancel qshield-" in line
