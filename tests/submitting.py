@@ -9,15 +9,15 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 
-from qshield_qiskit.devices import draws, ledger, sending, submission
 from qshield_qiskit.devices.backend import Backend
-from qshield_qiskit.devices.cost import Limits
-from qshield_qiskit.devices.ledger import Ledger
-from qshield_qiskit.devices.patience import Patience
-from qshield_qiskit.devices.reaching import Waiting
-from qshield_qiskit.devices.service import open_service
+from qshield_qiskit.devices.jobs import draws, ledger, sending, submission
+from qshield_qiskit.devices.jobs.cost import Limits
+from qshield_qiskit.devices.jobs.ledger import Ledger
+from qshield_qiskit.devices.jobs.reaching import Waiting
+from qshield_qiskit.devices.jobs.submission import ServiceExecutor
+from qshield_qiskit.devices.service.connection import open_service
+from qshield_qiskit.devices.service.patience import Patience
 from qshield_qiskit.devices.snapshot import fake_device, take_snapshot
-from qshield_qiskit.devices.submission import ServiceExecutor
 from qshield_qiskit.quantum.pub import Pub
 
 os.environ.setdefault("USAGE_DATA_OPT_OUT", "True")  # or the client reads its whole stack at each request

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from qshield_qiskit.cli import app
-from qshield_qiskit.devices import account
+from qshield_qiskit.devices.service import account
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from ibm_standin import TOKEN, Fault
 from submitting import executor, pub, start
 
 from qshield_qiskit.cli import app
-from qshield_qiskit.devices.ledger import Ledger
+from qshield_qiskit.devices.jobs.ledger import Ledger
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ LEAVES = {
     "backend.p": st.none() | st.floats(0, 1),
     "model.backbone": st.sampled_from(["small_cnn", "resnet18", "dnn"]),
     "model.fusion": st.sampled_from(
-        ["dynamic", "entropy", "weighted_sum", "product", "quantum_only", "classical_only"]
+        ["dynamic", "entropy", "weighted_sum", "product", "disagreement", "quantum_only", "classical_only"]
     ),
     "model.pretrained": st.booleans(),
     "model.features": st.sampled_from(["backbone", "logits"]),
@@ -50,6 +50,13 @@ LEAVES = {
     "training.epochs": COUNTS,
     "training.learning_rate": POSITIVE,
     "training.devices": COUNTS | st.just("auto"),
+    "training.lipschitz_weight": st.floats(0, 1e3),
+    "training.defence.name": st.sampled_from(["none", "pgd", "trades", "fast", "free", "noise"]),
+    "training.defence.epsilon": st.floats(1e-6, 1),
+    "training.defence.warmup_epochs": st.floats(0, 100),
+    "training.defence.random_start": st.booleans(),
+    "training.defence.noise.kinds": st.lists(st.sampled_from(["gaussian", "poisson"]), max_size=2),
+    "training.noise_aware": st.none() | st.floats(0, 10) | st.lists(WORDS, min_size=1, max_size=3),
     "training.patience": st.none() | COUNTS,
     "evaluation.images": st.none() | COUNTS,
     "runs": WORDS,
@@ -62,7 +69,7 @@ CHANGES = st.fixed_dictionaries({}, optional=LEAVES)
 def leaf(tree: Settings, key: str):
     for part in key.split("."):
         tree = getattr(tree, part)
-    return str(tree) if isinstance(tree, Path) else tree
+    return str(tree) if isinstance(tree, Path) else list(tree) if isinstance(tree, tuple) else tree
 
 
 def dotted(changes: dict) -> list[str]:

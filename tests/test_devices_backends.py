@@ -12,8 +12,8 @@ from qiskit.quantum_info import Statevector
 from qshield_qiskit import catalog
 from qshield_qiskit.devices import calibrations
 from qshield_qiskit.devices.backend import Backend
-from qshield_qiskit.devices.routing import _transpiled
-from qshield_qiskit.devices.success import log_success
+from qshield_qiskit.devices.compiling.routing import _transpiled
+from qshield_qiskit.devices.compiling.success import log_success
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
 from qshield_qiskit.quantum.occurrences import separate_occurrences

@@ -10,8 +10,8 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import Operator
 
 from qshield_qiskit import catalog
-from qshield_qiskit.devices.cnot_synthesis import CnotTable
-from qshield_qiskit.devices.respelling import spellings
+from qshield_qiskit.devices.compiling.cnot_synthesis import CnotTable
+from qshield_qiskit.devices.compiling.respelling import spellings
 
 CHAIN = {(0, 1): 1.0, (1, 2): 1.0, (2, 3): 1.0}
 

@@ -19,11 +19,11 @@ from qiskit.circuit import ParameterVector
 from qiskit.quantum_info import SparsePauliOp
 from submitting import processes
 
-from qshield_qiskit.devices import ledger as ledger_module
-from qshield_qiskit.devices.draws import Draws
-from qshield_qiskit.devices.job import Ask
-from qshield_qiskit.devices.ledger import BudgetReached, Ledger, default_path, is_held
-from qshield_qiskit.devices.ownership import is_running, this_process
+from qshield_qiskit.devices.jobs import ledger as ledger_module
+from qshield_qiskit.devices.jobs.draws import Draws
+from qshield_qiskit.devices.jobs.job import Ask
+from qshield_qiskit.devices.jobs.ledger import BudgetReached, Ledger, default_path, is_held
+from qshield_qiskit.devices.jobs.ownership import is_running, this_process
 from qshield_qiskit.devices.primitives import PrimitiveOptions
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.pub import Pub

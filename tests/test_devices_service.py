@@ -16,15 +16,15 @@ from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_ibm_runtime import Batch, QiskitRuntimeService
 from qiskit_ibm_runtime.executor_sampler import Sampler
 
-from qshield_qiskit.devices.patience import Patience
-from qshield_qiskit.devices.service import find_device, open_service
-from qshield_qiskit.devices.service_errors import (
+from qshield_qiskit.devices.service.connection import find_device, open_service
+from qshield_qiskit.devices.service.errors import (
     JobEndedError,
     JobNotFoundError,
     ServiceError,
     UnansweredError,
     speaking,
 )
+from qshield_qiskit.devices.service.patience import Patience
 from qshield_qiskit.errors import InputError
 
 HASTE = Patience(connect=0.5, read=0.4, slow=0.4, total=0.6)

@@ -13,10 +13,10 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 from submitting import MOMENTS, WAITING, backend, executor, processes, pub, start
 
 from qshield_qiskit.devices.backend import Backend
-from qshield_qiskit.devices.cost import Cost, Limits, Rate, rate
+from qshield_qiskit.devices.jobs.cost import Cost, Limits, Rate, rate
+from qshield_qiskit.devices.jobs.ledger import Ledger
+from qshield_qiskit.devices.jobs.outcomes import BudgetSpent, JobsLost
 from qshield_qiskit.devices.laying_out import laid_out, on_device, start_layout
-from qshield_qiskit.devices.ledger import Ledger
-from qshield_qiskit.devices.outcomes import BudgetSpent, JobsLost
 from qshield_qiskit.devices.primitives import PrimitiveOptions
 from qshield_qiskit.devices.snapshot import fake_device, take_snapshot
 from qshield_qiskit.errors import InputError

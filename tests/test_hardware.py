@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 from qshield_qiskit import QuantumLayer, catalog, hardware, judgement, runs
 from qshield_qiskit.cli import app
 from qshield_qiskit.config import load_settings
-from qshield_qiskit.devices import local, submission
-from qshield_qiskit.devices.ledger import Ledger
+from qshield_qiskit.devices import local
+from qshield_qiskit.devices.jobs import submission
+from qshield_qiskit.devices.jobs.ledger import Ledger
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
 
@@ -133,7 +134,7 @@ def test_a_budget_keeps_what_there_is(standin, run, monkeypatch):
     monkeypatch.setattr(
         submission,
         "Limits",
-        lambda: __import__("qshield_qiskit.devices.cost").devices.cost.Limits(executions=800),
+        lambda: __import__("qshield_qiskit.devices.jobs.cost").devices.cost.Limits(executions=800),
     )
     found = runs.evaluate(run, (*ON_DEVICE, "backend.max_qpu_seconds=4"))
     assert (found["n"], service.submissions) == (4, 1)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from qshield_qiskit import runs
 from qshield_qiskit.devices.ibm import ServiceBackend
+from qshield_qiskit.devices.jobs.outcomes import Plan
+from qshield_qiskit.devices.jobs.submission import ServiceExecutor
 from qshield_qiskit.devices.local import RuntimeBackend
-from qshield_qiskit.devices.outcomes import Plan
-from qshield_qiskit.devices.submission import ServiceExecutor
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from qshield_qiskit.cli.calibration_tables import drift_tables, gate_table, qubit_table
+from qshield_qiskit.cli.calibration_tables import change_tables, gate_table, qubit_table
 from qshield_qiskit.cli.console import Json, console, emit, stdout
 from qshield_qiskit.devices import calibrations
 from qshield_qiskit.errors import InputError
-from qshield_qiskit.quantum import drift
 from qshield_qiskit.quantum.calibration import Calibration
+from qshield_qiskit.quantum.calibration_changes import compare
 
 
 def command(
@@ -45,7 +45,7 @@ def command(
     compared, matched by the qubits' places on the device.
     """
     if diff is not None and device is None:
-        _show_drift(*diff, json=json)
+        _show_changes(*diff, json=json)
     elif device is not None and diff is None:
         _write(device, qubits, output, json=json)
     else:
@@ -66,14 +66,14 @@ def _write(device: str, qubits: int, output: Path | None, *, json: bool) -> None
     console.print(f"next: qshield train backend=aer_noisy backend.calibration={name}")
 
 
-def _show_drift(before: str, after: str, *, json: bool) -> None:
+def _show_changes(before: str, after: str, *, json: bool) -> None:
     old, new = calibrations.load_whole(before), calibrations.load_whole(after)
-    found = drift.compare(old, new)
+    found = compare(old, new)
     if json:
         emit({"before": _named(before, old), "after": _named(after, new), **found.as_dict()})
         return
     title = f"{old.device}, {old.taken_at:%Y-%m-%d %H:%M} → {new.device}, {new.taken_at:%Y-%m-%d %H:%M}"
-    stdout.print(*drift_tables(found, title), sep="\n")
+    stdout.print(*change_tables(found, title), sep="\n")
     for name, alone in ((before, found.only_before), (after, found.only_after)):
         if alone:
             console.print(f"only in {name}: {len(alone)} qubits")

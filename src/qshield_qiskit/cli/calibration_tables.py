@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from qshield_qiskit.quantum.calibration import Calibration
-from qshield_qiskit.quantum.drift import Change, Drift
+from qshield_qiskit.quantum.calibration_changes import Change, Drift
 
 MICROSECONDS, NANOSECONDS, PERCENT = 1e6, 1e9, 100.0
 
@@ -45,7 +45,7 @@ def gate_table(calibration: Calibration) -> Table:
     return table
 
 
-def drift_tables(drift: Drift, title: str) -> tuple[Table, Table]:
+def change_tables(drift: Drift, title: str) -> tuple[Table, Table]:
     """Show what moved: before, after and the relative change, for qubits and for pairs, by place on the device."""
     qubits = _table(title)
     for heading in ("qubit", "T1 (µs)", "T2 (µs)", "P(1|0) %", "P(0|1) %"):

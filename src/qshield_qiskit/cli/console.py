@@ -18,7 +18,7 @@ from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
 
 if TYPE_CHECKING:
-    from qshield_qiskit.devices.cost import Cost
+    from qshield_qiskit.devices.jobs.cost import Cost
 
 stdout = Console()
 """For results: tables, drawings."""

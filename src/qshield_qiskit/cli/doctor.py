@@ -17,7 +17,7 @@ from rich.table import Table
 from qshield_qiskit.catalog import load_backend, load_circuit
 from qshield_qiskit.cli.console import Json, emit, stdout
 from qshield_qiskit.data import default_root
-from qshield_qiskit.devices.account import account_source
+from qshield_qiskit.devices.service.account import account_source
 from qshield_qiskit.quantum.network import ExactQNN
 from qshield_qiskit.reporting.environment import PACKAGES
 

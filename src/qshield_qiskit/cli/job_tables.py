@@ -12,7 +12,7 @@ from qiskit import QuantumCircuit
 from rich.markup import escape
 from rich.table import Table
 
-from qshield_qiskit.devices.job import Job
+from qshield_qiskit.devices.jobs.job import Job
 
 COLOURS = {
     "planned": "dim",

@@ -13,8 +13,8 @@ from rich.live import Live
 
 from qshield_qiskit.cli.console import Json, console, emit, stdout
 from qshield_qiskit.cli.job_tables import job_table, jobs_table, states
-from qshield_qiskit.devices.job import STATES, Job
-from qshield_qiskit.devices.ledger import Ledger, is_held
+from qshield_qiskit.devices.jobs.job import STATES, Job
+from qshield_qiskit.devices.jobs.ledger import Ledger, is_held
 from qshield_qiskit.errors import InputError, unknown
 
 app = typer.Typer(
@@ -123,8 +123,8 @@ def cancel(
 def _collector(ledger: Ledger, *, at_once: bool = False) -> Any:
     """Make what asks the service; at once: it does not wait out a service that is down."""
     # the client takes seconds to import
-    from qshield_qiskit.devices.collecting import Collector  # noqa: PLC0415
-    from qshield_qiskit.devices.reaching import Waiting  # noqa: PLC0415
+    from qshield_qiskit.devices.jobs.collecting import Collector  # noqa: PLC0415
+    from qshield_qiskit.devices.jobs.reaching import Waiting  # noqa: PLC0415
 
     waiting = Waiting(sending=0.0, outage=0.0) if at_once else Waiting()
     return Collector(ledger, waiting=waiting, say=partial(console.print, markup=False))

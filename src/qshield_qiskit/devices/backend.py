@@ -13,8 +13,8 @@ from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
-from qshield_qiskit.devices import transpiling
 from qshield_qiskit.devices.aer_shots import AerShots
+from qshield_qiskit.devices.compiling import transpiling
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
 from qshield_qiskit.quantum.pub import Executor

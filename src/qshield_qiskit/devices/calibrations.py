@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from qshield_qiskit import catalog
-from qshield_qiskit.devices.service import find_device, open_service
-from qshield_qiskit.devices.service_errors import speaking
+from qshield_qiskit.devices.service.connection import find_device, open_service
+from qshield_qiskit.devices.service.errors import speaking
 from qshield_qiskit.devices.snapshot import fake_device, fake_devices, take_snapshot
 from qshield_qiskit.errors import InputError, unknown
 from qshield_qiskit.quantum.calibration import Calibration

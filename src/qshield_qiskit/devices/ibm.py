@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from qshield_qiskit.devices import calibrations
-from qshield_qiskit.devices.ledger import Ledger, default_path
+from qshield_qiskit.devices.jobs.ledger import Ledger, default_path
+from qshield_qiskit.devices.jobs.submission import ServiceExecutor
 from qshield_qiskit.devices.local import RuntimeBackend
 from qshield_qiskit.devices.primitives import PrimitiveOptions
-from qshield_qiskit.devices.service import open_service
-from qshield_qiskit.devices.service_errors import ServiceError
-from qshield_qiskit.devices.submission import ServiceExecutor
+from qshield_qiskit.devices.service.connection import open_service
+from qshield_qiskit.devices.service.errors import ServiceError
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.quantum.calibration import Calibration
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from qshield_qiskit.devices.cost import Cost
+    from qshield_qiskit.devices.jobs.cost import Cost
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from qiskit import QuantumCircuit
 from qiskit.transpiler import Target, generate_preset_pass_manager
 
-from qshield_qiskit.devices.respelling import spellings
-from qshield_qiskit.devices.success import log_fidelity, log_success
+from qshield_qiskit.devices.compiling.respelling import spellings
+from qshield_qiskit.devices.compiling.success import log_fidelity, log_success
 from qshield_qiskit.quantum.calibration import Calibration
 
 SEEDS = range(6)

@@ -18,7 +18,7 @@ from qiskit.circuit.library import PermutationGate
 from qiskit.transpiler import PassManager
 from qiskit.transpiler.passes import CollectLinearFunctions, HighLevelSynthesis, HLSConfig
 
-from qshield_qiskit.devices.cnot_synthesis import MAX_QUBITS, CnotTable, LinearMap, cnot_table
+from qshield_qiskit.devices.compiling.cnot_synthesis import MAX_QUBITS, CnotTable, LinearMap, cnot_table
 
 Places = tuple[int, ...]
 """Place i holds the physical qubit on which the user's qubit i is."""

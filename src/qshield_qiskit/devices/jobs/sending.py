@@ -9,14 +9,14 @@ from typing import Any
 
 from qiskit_ibm_runtime import Batch
 
-from qshield_qiskit.devices.collecting import Collector
-from qshield_qiskit.devices.cost import Cost
-from qshield_qiskit.devices.job import Job
-from qshield_qiskit.devices.patience import RATE_LIMIT, status_of
+from qshield_qiskit.devices.jobs.collecting import Collector
+from qshield_qiskit.devices.jobs.cost import Cost
+from qshield_qiskit.devices.jobs.job import Job
+from qshield_qiskit.devices.jobs.reaching import LOST_NOTHING, Say, log, reach
 from qshield_qiskit.devices.primitives import IsaPub, PrimitiveOptions, submit
-from qshield_qiskit.devices.reaching import LOST_NOTHING, Say, log, reach
-from qshield_qiskit.devices.service import find_device
-from qshield_qiskit.devices.service_errors import ServiceError, UnansweredError, speaking
+from qshield_qiskit.devices.service.connection import find_device
+from qshield_qiskit.devices.service.errors import ServiceError, UnansweredError, speaking
+from qshield_qiskit.devices.service.patience import RATE_LIMIT, status_of
 from qshield_qiskit.errors import InputError
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_ibm_runtime.executor.calculate_twirling_shots import calculate_twirling_shots
 
+from qshield_qiskit.devices.compiling.success import log_success, seconds_of
 from qshield_qiskit.devices.primitives import IsaPub, PrimitiveOptions
-from qshield_qiskit.devices.success import log_success, seconds_of
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
 

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qshield_qiskit.devices.job import Job, State
-from qshield_qiskit.devices.ledger import Ledger
-from qshield_qiskit.devices.patience import status_of
+from qshield_qiskit.devices.jobs.job import Job, State
+from qshield_qiskit.devices.jobs.ledger import Ledger
+from qshield_qiskit.devices.jobs.reaching import Say, Waiting, log, reach
 from qshield_qiskit.devices.primitives import answers
-from qshield_qiskit.devices.reaching import Say, Waiting, log, reach
-from qshield_qiskit.devices.service import open_service
-from qshield_qiskit.devices.service_errors import JobNotFoundError, ServiceError, without_secrets
+from qshield_qiskit.devices.service.connection import open_service
+from qshield_qiskit.devices.service.errors import JobNotFoundError, ServiceError, without_secrets
+from qshield_qiskit.devices.service.patience import status_of
 
 _ENDS: dict[str, State] = {"ERROR": "failed", "CANCELLED": "cancelled"}
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qshield_qiskit import errors
-from qshield_qiskit.devices.cost import Cost, total
-from qshield_qiskit.devices.job import Job
+from qshield_qiskit.devices.jobs.cost import Cost, total
+from qshield_qiskit.devices.jobs.job import Job
 from qshield_qiskit.errors import InputError
 
 

@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qshield_qiskit.devices.backend import Backend
-from qshield_qiskit.devices.collecting import Collector
-from qshield_qiskit.devices.cost import REP_DELAY, Cost, Limits, Rate, rate, total
-from qshield_qiskit.devices.draws import Draws
-from qshield_qiskit.devices.job import DEAD, Ask, Job
+from qshield_qiskit.devices.jobs.collecting import Collector
+from qshield_qiskit.devices.jobs.cost import REP_DELAY, Cost, Limits, Rate, rate, total
+from qshield_qiskit.devices.jobs.draws import Draws
+from qshield_qiskit.devices.jobs.job import DEAD, Ask, Job
+from qshield_qiskit.devices.jobs.ledger import BudgetReached, Ledger, default_path, is_held
+from qshield_qiskit.devices.jobs.outcomes import BudgetSpent, JobsLost, Plan
+from qshield_qiskit.devices.jobs.reaching import Say, Waiting, log
+from qshield_qiskit.devices.jobs.sending import Sender
 from qshield_qiskit.devices.laying_out import laid_out, on_device, start_layout
-from qshield_qiskit.devices.ledger import BudgetReached, Ledger, default_path, is_held
-from qshield_qiskit.devices.outcomes import BudgetSpent, JobsLost, Plan
 from qshield_qiskit.devices.primitives import DEFAULT_SHOTS, IsaPub, PrimitiveOptions
-from qshield_qiskit.devices.reaching import Say, Waiting, log
-from qshield_qiskit.devices.sending import Sender
-from qshield_qiskit.devices.service import open_service
+from qshield_qiskit.devices.service.connection import open_service
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
 from qshield_qiskit.quantum.pub import Pub

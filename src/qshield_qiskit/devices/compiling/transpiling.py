@@ -11,7 +11,7 @@ from qiskit.exceptions import QiskitError
 from qiskit.transpiler import Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
-from qshield_qiskit.devices.routing import best_routing
+from qshield_qiskit.devices.compiling.routing import best_routing
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
 from qshield_qiskit.quantum.occurrences import separate_occurrences

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from qshield_qiskit.devices.service_errors import UnansweredError, speaking
+from qshield_qiskit.devices.service.errors import UnansweredError, speaking
 
 Answer = TypeVar("Answer")
 Say = Callable[[str], None]

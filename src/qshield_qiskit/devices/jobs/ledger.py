@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 
-from qshield_qiskit.devices.database import Database
-from qshield_qiskit.devices.job import (
+from qshield_qiskit.devices.jobs.database import Database
+from qshield_qiskit.devices.jobs.job import (
     DEAD,
     SAME_PUB,
     Ask,
@@ -36,8 +36,8 @@ from qshield_qiskit.devices.job import (
     packed,
     unpacked,
 )
-from qshield_qiskit.devices.ledger_schema import APPLICATION, SCHEMA, VERSION
-from qshield_qiskit.devices.ownership import is_running, this_process
+from qshield_qiskit.devices.jobs.ownership import is_running, this_process
+from qshield_qiskit.devices.jobs.schema import APPLICATION, SCHEMA, VERSION
 from qshield_qiskit.errors import InputError
 
 DEFAULT_PATH = Path("runs", "jobs.sqlite")

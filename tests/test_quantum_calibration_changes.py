@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from qshield_qiskit.devices import calibrations
 from qshield_qiskit.errors import InputError
-from qshield_qiskit.quantum.drift import FIGURES, Change, compare
+from qshield_qiskit.quantum.calibration_changes import FIGURES, Change, compare
 
 TORINO = calibrations.load("fake_torino_6q")
 

@@ -11,15 +11,15 @@ from qiskit_ibm_runtime.accounts import AccountManager
 from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 from qiskit_ibm_runtime.exceptions import IBMInputValueError
 
-from qshield_qiskit.devices.account import account_source
-from qshield_qiskit.devices.patience import Patience, access_token, bound, insist, passing
-from qshield_qiskit.devices.service_errors import (
+from qshield_qiskit.devices.service.account import account_source
+from qshield_qiskit.devices.service.errors import (
     ANOTHER_INSTANCE,
     NO_ACCOUNT,
     TWO_WAYS,
     ServiceError,
     speaking,
 )
+from qshield_qiskit.devices.service.patience import Patience, access_token, bound, insist, passing
 from qshield_qiskit.devices.snapshot import fake_devices
 from qshield_qiskit.errors import unknown
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 
-from qshield_qiskit.devices.job import SAME_PUB, Ask
-from qshield_qiskit.devices.ledger import Ledger
+from qshield_qiskit.devices.jobs.job import SAME_PUB, Ask
+from qshield_qiskit.devices.jobs.ledger import Ledger
 
 
 class Draws:

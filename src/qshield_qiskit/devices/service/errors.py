@@ -22,8 +22,8 @@ from qiskit_ibm_runtime.exceptions import (
     RuntimeJobTimeoutError,
 )
 
-from qshield_qiskit.devices.account import SAVED, account_source
-from qshield_qiskit.devices.patience import RATE_LIMIT, SERVER_ERRORS, causes, status_of
+from qshield_qiskit.devices.service.account import SAVED, account_source
+from qshield_qiskit.devices.service.patience import RATE_LIMIT, SERVER_ERRORS, causes, status_of
 from qshield_qiskit.errors import InputError
 
 PLATFORM = "https://quantum.cloud.ibm.com"

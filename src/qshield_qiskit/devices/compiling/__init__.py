@@ -1,0 +1,1 @@
+"""From a user's circuit to the one that runs on a device: opened, respelled, laid out, routed and scheduled."""
