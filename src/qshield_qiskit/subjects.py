@@ -16,8 +16,8 @@ from qshield_qiskit.runs import Run
 MOST_IMAGES = 1000
 """Images that are attacked unless the user asks for another number."""
 
-KEYS = ("backend", "attack", "verdict", "evaluation", "data.root", "data.mirror")
-"""What `attack` and `verdict` may change; all else belongs to the training."""
+KEYS = ("backend", "attack", "verdict", "certificate", "evaluation", "data.root", "data.mirror")
+"""What `attack`, `verdict` and `certify` may change; all else belongs to the training."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,23 @@ class Subject:
     labels: torch.Tensor
 
 
-def subject(run: Run, dotted: Sequence[str], num_images: Callable[[Settings], int | None]) -> Subject:
+def subject(
+    run: Run, dotted: Sequence[str], num_images: Callable[[Settings], int | None], most: int = MOST_IMAGES
+) -> Subject:
     """Get a run ready to be attacked.
 
     Args:
         run: The run.
         dotted: Overrides of KEYS.
-        num_images: Reads from the settings how many images are wanted; None is all, at most 1,000.
+        num_images: Reads from the settings how many images are wanted; None is all, at most `most`.
+        most: How many are taken unless the user asks for a number.
 
     Raises:
         InputError: An override changes what belongs to the training, or there are fewer images than that.
     """
     settings = runs.override(run.config, dotted, KEYS)
     dataset = runs.load_images(settings)
-    wanted = num_images(settings) or min(MOST_IMAGES, len(dataset.test))
+    wanted = num_images(settings) or min(most, len(dataset.test))
     if wanted > len(dataset.test):
         raise InputError(
             f"{wanted} images were asked for, but {dataset.name} has {len(dataset.test)} test images"

@@ -10,7 +10,19 @@ import typer
 
 from qshield_qiskit.cli.group import LazyGroup
 
-COMMANDS = ("train", "evaluate", "attack", "verdict", "report", "calibrate", "list", "show", "doctor")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "attack",
+    "verdict",
+    "certify",
+    "report",
+    "study",
+    "calibrate",
+    "list",
+    "show",
+    "doctor",
+)
 """Names of the files that hold a command, in the order in which the help shows them."""
 
 
