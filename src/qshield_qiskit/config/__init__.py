@@ -16,12 +16,14 @@ from qshield_qiskit.config.sections import (
     ModelSettings,
     TrainingSettings,
 )
+from qshield_qiskit.config.studies import CircuitStudySettings
 
 __all__ = [
     "AttackSettings",
     "BackendSettings",
     "CertificateSettings",
     "CircuitSettings",
+    "CircuitStudySettings",
     "Count",
     "DataSettings",
     "DatasetSettings",
