@@ -11,6 +11,7 @@ WORKERS ?= 2
 
 EXPERIMENT ?=
 RUN ?= last
+STUDY ?= circuits
 KEYS = $(if $(CIRCUIT),circuit=$(CIRCUIT)) $(if $(DATASET),dataset=$(DATASET)) $(if $(SEED),seed=$(SEED)) \
 	$(if $(EPOCHS),training.epochs=$(EPOCHS)) $(SET)
 ON = $(if $(BACKEND),backend=$(BACKEND))
@@ -46,9 +47,17 @@ attack: $(READY) ## Attack a trained run at full strength (ATTACK=pgd,apgd, ATTA
 verdict: $(READY) ## Judge whether a run's robustness figures may be believed
 	@$(BIN)/qshield verdict $(RUN) $(ON) $(SET)
 
+.PHONY: certify
+certify: $(READY) ## Certify a run's predictions: radii within which they cannot change (CERTIFICATE=smoothing,lipschitz)
+	@$(BIN)/qshield certify $(RUN) $(if $(CERTIFICATE),certificate=$(CERTIFICATE)) $(ON) $(SET)
+
 .PHONY: report
 report: $(READY) ## Write what attacks on the last run (or RUN) found as one HTML page with figures
 	@$(BIN)/qshield report $(RUN)
+
+.PHONY: study
+study: $(READY) ## Study what circuits can do and what they cost on devices (STUDY=circuits SET="num_qubits=3")
+	@$(BIN)/qshield study $(STUDY) $(SET)
 
 .PHONY: list
 list: $(READY) ## List circuits, backends, experiments and datasets

@@ -18,6 +18,7 @@ from qshield_qiskit.cli import app
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.devices import local
 from qshield_qiskit.devices.jobs import submission
+from qshield_qiskit.devices.jobs.cost import Limits
 from qshield_qiskit.devices.jobs.ledger import Ledger
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
@@ -131,11 +132,7 @@ def test_a_new_calibration_pays_for_nothing_twice(standin, run):
 
 def test_a_budget_keeps_what_there_is(standin, run, monkeypatch):
     service = standin()
-    monkeypatch.setattr(
-        submission,
-        "Limits",
-        lambda: __import__("qshield_qiskit.devices.jobs.cost").devices.cost.Limits(executions=800),
-    )
+    monkeypatch.setattr(submission, "Limits", lambda: Limits(executions=800))
     found = runs.evaluate(run, (*ON_DEVICE, "backend.max_qpu_seconds=4"))
     assert (found["n"], service.submissions) == (4, 1)
     assert "backend.max_qpu_seconds=4 is reached" in found["stopped"]

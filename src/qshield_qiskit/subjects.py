@@ -14,8 +14,8 @@ from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.runs import Run
 
-KEYS = ("backend", "attack", "verdict", "evaluation", "data.root", "data.mirror")
-"""What `attack` and `verdict` may change; all else belongs to the training."""
+KEYS = ("backend", "attack", "verdict", "certificate", "evaluation", "data.root", "data.mirror")
+"""What `attack`, `verdict` and `certify` may change; all else belongs to the training."""
 
 
 @dataclass(frozen=True)
