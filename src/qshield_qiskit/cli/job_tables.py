@@ -25,26 +25,22 @@ COLOURS = {
 
 
 def jobs_table(jobs: Sequence[Job]) -> Table:
-    """Show jobs, one a row."""
+    """Show jobs, one a row; a tilde marks seconds that are expected and not charged yet."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("job", "state", "device", "id"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("sets", "shots", "expected s", "charged s"):
+    for heading in ("sets", "shots", "QPU s"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("calibration", no_wrap=True)
-    table.add_column("for")
+    table.add_column("for", overflow="ellipsis")  # the first to be shortened
     for job in jobs:
-        state = f"[{COLOURS[job.state]}]{job.state}[/]"
         table.add_row(
             job.tag.removeprefix("qshield-")[:8],
-            state,
+            f"[{COLOURS[job.state]}]{job.state}[/]",
             job.backend,
             job.job_id or "",
             str(job.sets),
             str(job.shots),
-            _seconds(job.expected_seconds),
-            _seconds(job.usage_seconds),
-            (job.calibration or "")[:10],
+            _seconds(job),
             escape(job.purpose),
         )
     return table
@@ -101,5 +97,8 @@ def _options(text: str) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in chosen.items()) or "no mitigation"
 
 
-def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
+def _seconds(job: Job) -> str:
+    """What it is charged, or with a tilde what it is expected to be."""
+    if job.usage_seconds is not None:
+        return f"{job.usage_seconds:.1f}"
+    return "" if job.expected_seconds is None else f"~{job.expected_seconds:.1f}"

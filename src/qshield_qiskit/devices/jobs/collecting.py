@@ -104,8 +104,9 @@ class Collector:
         if status == "DONE":
             self.ledger.finish(job, answers(self._patiently(job, remote.result), job.primitive))
         elif status in _ENDS:
-            message = self._patiently(job, remote.error_message) or ""
-            self.ledger.give_up(job, _ENDS[status], without_secrets(" ".join(message.split())) or None)
+            message = " ".join((self._patiently(job, remote.error_message) or "").split())
+            why = without_secrets(message.removeprefix(f"Job {job.job_id} has failed: "))
+            self.ledger.give_up(job, _ENDS[status], why or None)
         if remote.in_final_state():
             self.remark(job)
         return self.ledger.read(job), status
