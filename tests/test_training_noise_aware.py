@@ -158,6 +158,9 @@ def test_what_cannot_drift_is_said_in_one_line(digits, tmp_path):
     model = make(digits).with_backend(load_backend("paper_noise", 4))
     with pytest.raises(InputError, match=r"^training.noise_aware=0.3: backend=paper_noise has no [^\n]*$"):
         fit(model, digits, some(noise_aware=0.3), tmp_path, seed=0)
+    sampled = make(digits, sampling={"shots": 100})
+    with pytest.raises(InputError, match=r"^training.noise_aware=0.3: devices are drawn for exact [^\n]*$"):
+        fit(sampled, digits, some(noise_aware=0.3), tmp_path, seed=0)
     with pytest.raises(InputError, match=r"fake_manila_5q"):
         fit(model, digits, some(noise_aware=["fake_manilla_5q"]), tmp_path, seed=0)
     with pytest.raises(InputError, match=r"training.noise_aware=-1"):

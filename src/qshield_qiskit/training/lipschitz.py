@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.models.projection import TrainedProjection
-from qshield_qiskit.quantum.generators import encoding_slopes
+from qshield_qiskit.quantum.lipschitz import encoding
+from qshield_qiskit.quantum.simulator import ExactSimulator
+from qshield_qiskit.quantum.template import CircuitTemplate
 
 
 class LipschitzPenalty:
@@ -38,7 +40,7 @@ class LipschitzPenalty:
                 "training.lipschitz_weight: there is nothing to penalise in "
                 f"model.projection={model.projection_name}; try model.projection=trained"
             )
-        self.slopes = torch.from_numpy(encoding_slopes(model.template))  # (J, I)
+        self.slopes = encoding_slopes(model.template)  # (J, I)
 
     def __call__(self, model: HybridClassifier) -> Tensor:
         """Give the penalty of the model's present weights, one number."""
@@ -48,6 +50,25 @@ class LipschitzPenalty:
         speeds = (self.slopes.to(norms) * norms).sum(dim=1) / 2  # (J,): |w_j| |H_j|
         penalty: Tensor = speeds.square().sum()
         return penalty
+
+
+def encoding_slopes(template: CircuitTemplate) -> Tensor:
+    r"""Bound by how much each input turns each rotation: \sup |da_j / dx_i| over [-\pi, \pi]^I, (J, I).
+
+    Raises:
+        InputError: An angle is more than quadratic in the inputs, or a trained weight scales an input.
+    """
+    simulator = ExactSimulator(template.circuit, template.inputs, template.weights, template.observables)
+    low, high = (
+        torch.from_numpy(encoding(simulator, torch.full((template.num_weights,), value)).slopes)
+        for value in (0.0, 1.0)
+    )
+    if not torch.equal(low, high):
+        raise InputError(
+            "training.lipschitz_weight: trained weights scale the circuit's inputs, which the penalty would miss; "
+            "let the circuit take its inputs as they are"
+        )
+    return low
 
 
 def build_penalty(model: HybridClassifier, weight: float) -> LipschitzPenalty | None:

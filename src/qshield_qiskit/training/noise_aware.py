@@ -51,10 +51,16 @@ def build_devices(
         seed: Seed of the jitter and of the draws.
 
     Raises:
-        InputError: A spread, but the backend has no calibration; or a calibration that is unknown or too small.
+        InputError: The circuit is sampled; a spread, but the backend has no calibration; or a calibration that is
+            unknown or too small.
     """
     if noise is None or model.template is None or model.backend is None:
         return Devices((), seed)
+    if not isinstance(model.layer.neural_network, ExactQNN):
+        raise InputError(
+            f"training.noise_aware={noise}: devices are drawn for exact simulation, but this circuit is sampled; "
+            "leave shots out, or try backend=aer_noisy"
+        )
     devices: list[NoisyDevice]
     if isinstance(noise, float | int):
         try:
