@@ -156,6 +156,19 @@ def test_an_attack_on_a_device_goes_on_where_it_was(standin, run):
     assert [row["fooled"] for row in first] == [row["fooled"] for row in second]
 
 
+def test_a_comparison_asks_before_it_pays_and_pays_once(standin, run):
+    service = standin()
+    words = ("compare", run.folder.path, "backend=aer_noisy,ibm_standin", "attack=fgsm", "attack.images=4")
+    unasked = qshield(*words, "backend.shots=100")
+    assert (unasked.exit_code, service.submissions) == (2, 0)
+    assert "--yes" in unasked.stderr
+    asked = qshield(*words, "backend.shots=100", "--yes")
+    assert (asked.exit_code, service.submissions) == (0, 1), asked.output
+    assert not any(session["accepting_jobs"] for session in service.sessions.values())
+    assert qshield(*words, "backend.shots=100").exit_code == 0
+    assert service.submissions == 1
+
+
 def test_white_box_by_spsa_on_a_device(standin, run):
     service = standin()
     dotted = (
