@@ -144,14 +144,43 @@ def test_a_budget_keeps_what_there_is(standin, run, monkeypatch):
 def test_an_attack_on_a_device_goes_on_where_it_was(standin, run):
     """Black-box, by queries; interrupted, the same command replays its answers from the ledger."""
     service = standin()
-    dotted = ("backend=ibm_standin", "backend.shots=50", "attack=square", "attack.options.proposals=3")
-    dotted = (*dotted, "attack.images=3", "attack.epsilon=0.3")
+    dotted = ("backend=ibm_standin", "backend.shots=50", "attack=square", "attack.options.proposals=4")
+    dotted = (*dotted, "attack.images=20", "attack.epsilon=0.1")
     first = judgement.attack_run(run, dotted, terms=Terms())
     sent = service.submissions
-    assert sent > 2
+    assert first[0]["queries"] > 1
+    assert sent > 3
     second = judgement.attack_run(run, dotted)
     assert service.submissions == sent
     assert [row["fooled"] for row in first] == [row["fooled"] for row in second]
+
+
+def test_a_comparison_asks_before_it_pays_and_pays_once(standin, run):
+    service = standin()
+    words = ("compare", run.folder.path, "backend=aer_noisy,ibm_standin", "attack=fgsm", "attack.images=4")
+    unasked = qshield(*words, "backend.shots=100")
+    assert (unasked.exit_code, service.submissions) == (2, 0)
+    assert "--yes" in unasked.stderr
+    asked = qshield(*words, "backend.shots=100", "--yes")
+    assert (asked.exit_code, service.submissions) == (0, 1), asked.output
+    assert not any(session["accepting_jobs"] for session in service.sessions.values())
+    assert qshield(*words, "backend.shots=100").exit_code == 0
+    assert service.submissions == 1
+
+
+def test_an_attack_ends_with_the_budget_and_goes_on_with_a_higher_one(standin, run):
+    service = standin()
+    dotted = ("backend=ibm_standin", "backend.shots=50", "attack=square", "attack.options.proposals=6")
+    dotted = (*dotted, "attack.images=20", "attack.epsilon=0.05")
+    (cut, _) = judgement.attack_run(run, (*dotted, "backend.max_qpu_seconds=7"))
+    assert service.submissions == 3  # two seconds and some each
+    assert "backend.max_qpu_seconds=7 is reached" in cut["weak"]
+    (whole, _) = judgement.attack_run(run, (*dotted, "backend.max_qpu_seconds=60"))
+    assert whole["weak"] is None
+    assert whole["queries"] > cut["queries"]
+    sent = service.submissions
+    (again, _) = judgement.attack_run(run, dotted)
+    assert (again["fooled"], service.submissions) == (whole["fooled"], sent)
 
 
 def test_white_box_by_spsa_on_a_device(standin, run):

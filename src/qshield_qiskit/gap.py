@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from qshield_qiskit import runs
+from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.models.hybrid import Branches
@@ -36,13 +37,16 @@ Announce = Any
 """Called with the name of what is being done next."""
 
 
-def compare_run(run: Run, dotted: Sequence[str], *, announce: Announce = None) -> dict[str, Any]:
+def compare_run(
+    run: Run, dotted: Sequence[str], *, terms: Terms | None = None, announce: Announce = None
+) -> dict[str, Any]:
     """Run a trained model on several backends and keep the gaps between them in comparisons/.
 
     Args:
         run: The run.
         dotted: Overrides, among them `backend=a,b`: the first makes the examples, by its own defaults; settings such as
             `backend.shots=1000` are for the others.
+        terms: On what terms devices are used.
         announce: Hears of every step.
 
     Returns:
@@ -60,7 +64,7 @@ def compare_run(run: Run, dotted: Sequence[str], *, announce: Announce = None) -
     if not any(override.startswith(("attack=", "attack.name=")) for override in common):
         common.append(f"attack={ATTACK}")
     first, *others = [
-        subject(run, [f"backend={name}", *common, *(for_devices if i else [])], _images, MOST_IMAGES)
+        subject(run, [f"backend={name}", *common, *(for_devices if i else [])], _images, MOST_IMAGES, terms)
         for i, name in enumerate(names)
     ]
     examples = _examples(first, announce)
@@ -166,7 +170,9 @@ def _outcomes(target: Subject, examples: Tensor, announce: Announce) -> tuple[Br
             f"{len(examples)} clean and {len(examples)} attacked images on {target.settings.backend.name}"
         )
     seed_everything(derive(target.settings.seed, "comparison"))
-    both = classify(target.model, torch.cat([target.images, examples]), target.settings.evaluation.batch_size)
+    images = torch.cat([target.images, examples])
+    with runs.conversation(target.model):
+        both = classify(target.model, images, target.settings.evaluation.batch_size)
     half = len(examples)
     return both.part(slice(half)), both.part(slice(half, None))
 

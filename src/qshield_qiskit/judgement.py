@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from qshield_qiskit import catalog, runs
 from qshield_qiskit.config import AttackSettings, Settings
 from qshield_qiskit.devices.terms import Terms
-from qshield_qiskit.errors import InputError
+from qshield_qiskit.errors import BudgetSpent, InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.reporting.recording import image_set, put_row, put_worst_cases, shares, write_arrays
 from qshield_qiskit.reporting.robustness import VERDICT
@@ -241,10 +242,14 @@ def _outcome_arrays(outcome: Outcome, target: Subject) -> dict[str, NDArray[Any]
         "linf": outcome.linf.float(),
     }
     if target.model.template is not None:
-        for when, images in (("clean", target.images), ("adversarial", outcome.examples)):
-            for name, values in _branches(target, images).items():
-                attacked = outcome.correct.cpu() | (when == "clean")
-                arrays[f"{name}_{when}"] = torch.where(attacked, values, torch.nan)
+        with contextlib.suppress(
+            BudgetSpent
+        ):  # the outcome counts, also where a device has no time left for this
+            clean, adversarial = (_branches(target, images) for images in (target.images, outcome.examples))
+            arrays |= {f"{name}_clean": values for name, values in clean.items()}
+            attacked = outcome.correct.cpu()
+            for name, values in adversarial.items():
+                arrays[f"{name}_adversarial"] = torch.where(attacked, values, torch.nan)
     return {name: array.cpu().numpy() for name, array in arrays.items()}
 
 

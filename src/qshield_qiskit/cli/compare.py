@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from qshield_qiskit import gap, runs
-from qshield_qiskit.cli.console import Json, console, emit, split_arguments, stdout, stdout_kept_for_json
+from qshield_qiskit.cli.console import (
+    Fresh,
+    Json,
+    Yes,
+    console,
+    emit,
+    split_arguments,
+    stdout,
+    stdout_kept_for_json,
+    terms,
+)
 from qshield_qiskit.reporting.tables import comparison_table
 
 
@@ -20,6 +30,8 @@ def command(
             "and backend.",
         ),
     ] = None,
+    yes: Yes = False,
+    fresh: Fresh = False,
     json: Json = False,
 ) -> None:
     """Make adversarial examples on the first backend, cheaply, and try them on the others.
@@ -30,7 +42,7 @@ def command(
     which, dotted = split_arguments(arguments)
     run = runs.load_run(which or "last")
     with stdout_kept_for_json(json), console.status("comparing") as status:
-        comparison = gap.compare_run(run, dotted, announce=status.update)
+        comparison = gap.compare_run(run, dotted, terms=terms(yes=yes, fresh=fresh), announce=status.update)
     if json:
         emit({**comparison, "run": str(run.folder.path)})
         return
