@@ -21,6 +21,7 @@ COMMANDS = (
     "compare",
     "report",
     "study",
+    "export",
     "calibrate",
     "list",
     "show",
