@@ -26,7 +26,6 @@ from qshield_qiskit.reporting.certified import (
 from qshield_qiskit.reporting.comparison import subjects
 from qshield_qiskit.reporting.report import write_report
 from qshield_qiskit.reporting.robustness import read_run
-from qshield_qiskit.reporting.style import render
 
 SMALL = (
     "data.train_images=600",
@@ -121,8 +120,6 @@ def test_the_report_shows_certificates_beside_attacks(certified):
     (model,) = subjects([read])
     assert len(certificates_of(model)) == 6
     (plate,) = certificate_plates([model])
-    pixels, vectors = render(plate.figure, plate.name)
-    assert pixels.startswith(b"\x89PNG") and b"<svg" in vectors
     assert [panel.get_title(loc="left") for panel in plate.figure.axes] == ["L∞ (n = 5)", "L2 (n = 5)"]
     labels = {text.get_text() for text in plate.figure.legends[0].get_texts()}
     assert labels == {
@@ -170,7 +167,7 @@ def test_certify_as_it_is_typed(trained, qshield, tmp_path):
     smoothing = [*FEW, "certificate=smoothing", "certificate.radii=[0.1,32/255]"]
     shown = qshield("certify", "last", *smoothing)
     assert shown.exit_code == 0, shown.stderr
-    assert "≤ 0.1" in shown.stdout and "≤ 32/255" in shown.stdout and "smoothed classifier" in shown.stdout
+    assert "≤ 0.1" in shown.stdout and "smoothed classifier" in shown.stdout
     printed = qshield("certify", str(path), *smoothing, "--json")
     assert printed.exit_code == 0, printed.stderr
     content = json.loads(printed.stdout)

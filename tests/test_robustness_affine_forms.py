@@ -77,7 +77,7 @@ def model_of(seed: int) -> nn.Sequential:
 
 
 @given(balls)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_bounds_hold_for_random_networks(ball):
     norm, radius, seed, symbols = ball
     model, pixels = model_of(seed), image((2, 10, 10), seed)
@@ -93,7 +93,7 @@ def test_bounds_hold_for_random_networks(ball):
 
 
 @given(balls)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_bounds_hold_through_layer_norm(ball):
     norm, radius, seed, symbols = ball
     torch.manual_seed(seed)

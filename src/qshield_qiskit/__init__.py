@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qshield_qiskit.quantum.layer import QuantumLayer
     from qshield_qiskit.quantum.template import CircuitTemplate
     from qshield_qiskit.robustness.attacking import attack
+    from qshield_qiskit.robustness.certificates import certify
     from qshield_qiskit.robustness.verdict import verdict
     from qshield_qiskit.runs import load_run
 
@@ -31,6 +32,7 @@ __all__ = [
     "InputError",
     "QuantumLayer",
     "attack",
+    "certify",
     "load_backend",
     "load_circuit",
     "load_dataset",
@@ -46,6 +48,7 @@ _HOMES = {
     "InputError": "errors",
     "QuantumLayer": "quantum.layer",
     "attack": "robustness.attacking",
+    "certify": "robustness.certificates",
     "load_backend": "catalog",
     "load_circuit": "catalog",
     "load_dataset": "data",

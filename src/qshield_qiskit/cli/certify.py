@@ -18,7 +18,6 @@ from qshield_qiskit.cli.console import (
     stdout,
     stdout_kept_for_json,
 )
-from qshield_qiskit.reporting.robustness import norm_title
 from qshield_qiskit.reporting.tables import certificate_table
 from qshield_qiskit.subjects import KEYS
 
@@ -45,20 +44,17 @@ def command(
     if json:
         emit({"run": str(run.folder.path), "rows": rows})
         return
-    stdout.print(runs.describe(runs.override(run.config, dotted, KEYS)), highlight=False)
-    stdout.print(
-        f"certified accuracy in %, 95 % Wilson interval, {rows[0]['n']} test images, seed {rows[0]['seed']}"
-    )
-    for norm in dict.fromkeys(row["norm"] for row in rows if row["applies"]):
+    described = runs.describe(runs.override(run.config, dotted, KEYS))
+    applying = [row for row in rows if row["applies"]]
+    if applying:
+        about = f"certified accuracy, n = {rows[0]['n']}, seed {rows[0]['seed']}, radii in pixel values"
+        title = f"{described}\n{about}"
+        stdout.print(certificate_table(title, applying))
         stdout.print()
-        mine = [row for row in rows if row["norm"] == norm]
-        stdout.print(certificate_table(f"{norm_title(norm)}, radii in pixel values", mine))
-    stdout.print()
-    for name in dict.fromkeys((row["certificate"], row["bound"], row["says"]) for row in rows):
-        certificate, bound, says = name
-        stdout.print(
-            f"{certificate}{f' ({bound})' if bound else ''}: {says}", highlight=False, soft_wrap=True
-        )
+    said = dict.fromkeys((row["certificate"], row["bound"], row["says"]) for row in rows)
+    for certificate, bound, says in said:
+        name = f"[bold]{certificate}{f' ({bound})' if bound else ''}[/]"
+        stdout.print(f"{name}: {says}", highlight=False, soft_wrap=True)
     stdout.print(f"run   {run.folder.path}", highlight=False, soft_wrap=True)
     stdout.print("next  qshield report last", highlight=False, soft_wrap=True)
 

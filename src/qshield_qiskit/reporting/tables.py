@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from qshield_qiskit.reporting.robustness import radius_title
+from qshield_qiskit.reporting.robustness import norm_title, radius_title
 
 
 def results_table(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
@@ -119,33 +119,37 @@ def comparison_table(title: str, comparison: Mapping[str, Any]) -> Table:
 
 
 def certificate_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Lay out rows of certificates.json of one norm.
+    """Lay out rows of certificates.json that apply.
 
     Args:
         title: What they have in common.
-        rows: Rows that apply, all on the same radii; each cell is the share of all images that are certified to be
-            right within the column's radius, with its 95 % Wilson interval.
+        rows: The rows; certified accuracy is the share of all n images that are proven right within a radius, with its
+            95 % Wilson interval. Radii beyond the first at which nothing is certified are left out.
 
     Returns:
         The table.
     """
     table = _table(title)
-    table.add_column("certificate", no_wrap=True)
-    for point in rows[0]["curve"]:
-        radius = point["radius"]
-        heading = f"≤ {radius_title(radius)}" if radius else "clean"
-        table.add_column(heading, justify="right")
-    for column in ("median", "seconds"):
-        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("certificate", "norm", "median", "seconds", "radius", "right %", "95 %"):
+        table.add_column(column, justify="left" if column == "certificate" else "right", no_wrap=True)
     for row in rows:
-        cells = [
-            f"{_percent(point['accuracy'])}\n[dim]{_percent(point['low'])}-{_percent(point['high'])}[/]"
-            for point in row["curve"]
-        ]
         bound = f" ({row['bound']})" if row["bound"] else ""
-        table.add_row(
-            row["certificate"] + bound, *cells, _number(row["median_radius"]), f"{row['seconds']:.1f}"
+        shown = (
+            row["certificate"] + bound,
+            norm_title(row["norm"]),
+            _number(row["median_radius"]),
+            f"{row['seconds']:.1f}",
         )
+        curve = row["curve"]
+        last = next((k for k, point in enumerate(curve) if not point["certified"]), len(curve) - 1)
+        for k, point in enumerate(curve[: last + 1]):
+            table.add_row(
+                *(shown if k == 0 else [""] * len(shown)),
+                f"≤ {radius_title(point['radius'])}" if point["radius"] else "clean",
+                _percent(point["accuracy"]),
+                f"{_percent(point['low'])}-{_percent(point['high'])}",
+                end_section=k == last,
+            )
     return table
 
 

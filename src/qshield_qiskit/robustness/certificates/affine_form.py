@@ -9,7 +9,8 @@ symbols of their own, unknowns in [-1, 1] with slopes like a pixel's, so that la
 owe them to the same cause. Plain intervals (interval bound propagation) are carried along, and whichever of the two is
 narrower is used.
 
-Slopes are float32, and all rounding of theirs is counted into the error; all else is float64.
+On a CPU slopes are float32, and all rounding of theirs is counted into the error. All else is float64, slopes on a GPU
+too, whose convolutions round single precision in ways of their own.
 
 References:
     Singh et al., "Fast and effective robustness certification", NeurIPS 2018 (the lines, as zonotopes).
@@ -45,7 +46,7 @@ class AffineForm:
     Attributes:
         ball: The images.
         centre: (...), float64.
-        slopes: (D + S, ...), float32, for the D pixels and S symbols.
+        slopes: (D + S, ...), for the D pixels and S symbols.
         error: (...), at least 0, float64.
         low: (...), also a bound from below, float64.
         high: (...), also a bound from above, float64.
@@ -66,7 +67,8 @@ class AffineForm:
     def of_images(cls, ball: Ball, new_symbols: int = 0) -> AffineForm:
         """Give the ball's images themselves, (C, H, W)."""
         image = ball.image.double()
-        slopes = torch.eye(image.numel(), device=image.device).reshape(-1, *image.shape)
+        kind = torch.float32 if image.device.type == "cpu" else torch.float64
+        slopes = torch.eye(image.numel(), dtype=kind, device=image.device).reshape(-1, *image.shape)
         low, high = (image - ball.radius).clamp(min=0), (image + ball.radius).clamp(max=1)
         return cls(ball, image, slopes, torch.zeros_like(image), low, high, (), new_symbols)
 
@@ -98,7 +100,7 @@ class AffineForm:
         return replace(
             self,
             centre=centre + shift,
-            slopes=apply(self.slopes, weight.float()),
+            slopes=apply(self.slopes, weight.to(self.slopes.dtype)),
             error=one(self.error, magnitude) + rounding,
             low=interval - spread + shift,
             high=interval + spread + shift,
@@ -111,7 +113,7 @@ class AffineForm:
         return replace(
             self,
             centre=self.centre * scale + shift,
-            slopes=self.slopes * scale.float(),
+            slopes=self.slopes * scale.to(self.slopes.dtype),
             error=(self.error + rounding) * scale.abs(),
             low=torch.minimum(low, high) + shift,
             high=torch.maximum(low, high) + shift,
@@ -134,9 +136,9 @@ class AffineForm:
         """Go through max(0, .), along the line of least area where a value may have either sign."""
         form = self.narrowed()
         low, high = form.low, form.high
-        open_ = (low < 0) & (high > 0)
-        slope = torch.where(open_, high / (high - low).clamp(min=1e-300), (low >= 0).to(low))
-        most = torch.where(open_, -slope * low, torch.zeros_like(low))
+        either = (low < 0) & (high > 0)
+        slope = torch.where(either, high / (high - low).clamp(min=1e-300), (low >= 0).to(low))
+        most = torch.where(either, -slope * low, torch.zeros_like(low))
         line = form.along(slope, torch.zeros_like(low), most, low.clamp(min=0), high.clamp(min=0))
         return line.with_symbols()
 
@@ -199,7 +201,9 @@ class AffineForm:
             return self
         values, places = errors.topk(count)
         rows = self.slopes.new_zeros(count, len(errors))
-        rows[torch.arange(count, device=rows.device), places] = (values * (1 + 2 * UNIT_ROUNDOFF)).float()
+        rows[torch.arange(count, device=rows.device), places] = (values * (1 + 2 * UNIT_ROUNDOFF)).to(
+            rows.dtype
+        )
         return replace(
             self,
             slopes=torch.cat([self.slopes, rows.reshape(count, *self.error.shape)]),

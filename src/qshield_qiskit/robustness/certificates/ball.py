@@ -41,7 +41,8 @@ class Ball:
         """
         flat, symbols = self._split(slopes)  # (D, M), (S, M)
         if self.norm == "linf":
-            middle, half = (self._down + self._up) / 2, (self._up - self._down) / 2
+            down, up = self._down.to(flat), self._up.to(flat)
+            middle, half = (down + up) / 2, (up - down) / 2
             centre, reach = middle @ flat, half @ flat.abs()
             low, high = centre - reach, centre + reach
             room = ROUNDING * ((middle.abs() + half) @ flat.abs())
@@ -49,9 +50,9 @@ class Ball:
             free, grows, shrinks = self._sides
             both = flat[free].square_().sum(0)
             black, white = flat[grows], flat[shrinks]
-            up = both + black.clamp(min=0).square_().sum(0) + white.clamp(max=0).square_().sum(0)
-            down = both + black.clamp(max=0).square_().sum(0) + white.clamp(min=0).square_().sum(0)
-            low, high = -self.radius * down.sqrt(), self.radius * up.sqrt()
+            growth = both + black.clamp(min=0).square_().sum(0) + white.clamp(max=0).square_().sum(0)
+            loss = both + black.clamp(max=0).square_().sum(0) + white.clamp(min=0).square_().sum(0)
+            low, high = -self.radius * loss.sqrt(), self.radius * growth.sqrt()
             room = ROUNDING * (high - low)
         room = room + (1 + ROUNDING) * symbols.abs().sum(0)
         shape = slopes.shape[1:]
@@ -60,7 +61,7 @@ class Ball:
     def reach(self, slopes: Tensor) -> Tensor:
         """Bound the sum of all terms' magnitudes, (...), in float64: by how much rounding may matter."""
         flat, symbols = self._split(slopes)
-        size = self.radius * flat.norm(dim=0) if self.norm == "l2" else self._most @ flat.abs()
+        size = self.radius * flat.norm(dim=0) if self.norm == "l2" else self._most.to(flat) @ flat.abs()
         size = (1 + ROUNDING) * (size + symbols.abs().sum(0))
         return size.double().reshape(slopes.shape[1:])
 
@@ -71,12 +72,12 @@ class Ball:
     @cached_property
     def _down(self) -> Tensor:
         """How far each pixel can go down, (D,), at most 0."""
-        return -self.image.flatten().clamp(max=self.radius).float()
+        return -self.image.flatten().double().clamp(max=self.radius)
 
     @cached_property
     def _up(self) -> Tensor:
         """How far each pixel can go up, (D,), at least 0."""
-        return (1 - self.image.flatten()).clamp(max=self.radius).float()
+        return (1 - self.image.flatten().double()).clamp(max=self.radius)
 
     @cached_property
     def _sides(self) -> tuple[Tensor, Tensor, Tensor]:
