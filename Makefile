@@ -19,7 +19,7 @@ ON = $(if $(BACKEND),backend=$(BACKEND))
 .PHONY: help
 help: ## Print this list
 	@echo "make TARGET [CIRCUIT=full] [BACKEND=aer_noisy] [DATASET=mnist] [EXPERIMENT=name] [SEED=0,1,2] [EPOCHS=3]"
-	@echo "            [SET=\"a.b=c ...\"] [RUN=runs/...]"
+	@echo "            [SET=\"a.b=c ...\"] [RUN=runs/...] [DRY=1]"
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 $(READY): setup.cfg pyproject.toml
@@ -54,6 +54,18 @@ certify: $(READY) ## Certify a run's predictions: radii within which they cannot
 .PHONY: report
 report: $(READY) ## Write what attacks on the last run (or RUN) found as one HTML page with figures
 	@$(BIN)/qshield report $(RUN)
+
+.PHONY: compare
+compare: $(READY) ## Make examples on the first of BACKEND=a,b and say how far the others are from it
+	@$(BIN)/qshield compare $(RUN) $(if $(ATTACK),attack=$(ATTACK)) $(ON) $(SET)
+
+.PHONY: submit
+submit: $(READY) ## Send the last run to a device of IBM's, BACKEND=ibm_runtime; DRY=1 only says what it would cost
+	@$(BIN)/qshield submit $(RUN) $(ON) $(SET) $(if $(DRY),--dry-run)
+
+.PHONY: jobs
+jobs: $(READY) ## List the jobs that were sent to devices
+	@$(BIN)/qshield jobs list
 
 .PHONY: study
 study: $(READY) ## Study what circuits can do and what they cost on devices (STUDY=circuits SET="num_qubits=3")
