@@ -128,7 +128,7 @@ def train(settings: Settings, *, resume: Run | None = None, progress: bool = Fal
             progress=progress,
         )
     except InputError:
-        if not (run.folder.path / HISTORY).exists():  # refused before it began: leave nothing behind
+        if resume is None and not (run.folder.path / HISTORY).exists():  # refused: leave nothing behind
             shutil.rmtree(run.folder.path)
         raise
     model.save_pretrained(run.folder.path)

@@ -16,6 +16,7 @@ COMMANDS = (
     "attack",
     "verdict",
     "compare",
+    "sweep",
     "report",
     "calibrate",
     "list",
