@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -73,6 +74,16 @@ def ctrl_c():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+def test_a_process_that_ignores_ctrl_c_trains_in_any_thread(digits, tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a job in the background
+    try:
+        with ThreadPoolExecutor() as threads:
+            rows = threads.submit(fit, make(digits), digits, some(epochs=1), tmp_path, 0).result()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(rows) == 1
 
 
 @pytest.mark.parametrize("backbone", ["dnn", "small_cnn"])  # both draw dropout

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from scipy import stats
+from scipy.special import stdtrit
 
 
 def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
@@ -47,6 +47,6 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
     if len(values) < 2:
         return None
     mean = statistics.fmean(values)
-    quantile = float(stats.t.ppf((1 + level) / 2, len(values) - 1))
+    quantile = float(stdtrit(len(values) - 1, (1 + level) / 2))
     margin = quantile * statistics.stdev(values) / math.sqrt(len(values))
     return mean - margin, mean + margin

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ _ONE_AT_A_TIME = threading.Lock()  # the generators that a seed sets belong to t
 SECONDS_BETWEEN_NOTES = 0.5
 
 
-def run_cell(cell: Cell, folder: Path, working_directory: Path) -> Record:
+def work_on(cell: Cell, folder: Path, working_directory: Path) -> Record:
     """Do what is left to do of a cell, in whichever process; a failure is written down, not raised.
 
     Args:
@@ -142,10 +142,3 @@ class _Keeper:
         """Note which check of the verdict is being run."""
         self.note(doing=f"verdict {number + 1}/{total}")
 
-
-def set_aside(sweep: SweepFolder, cells: Sequence[Cell], reason: str) -> None:
-    """Write down that cells could not be worked on, for a reason that they could not write down themselves."""
-    for cell in cells:
-        record = sweep.record(cell.digest)
-        failure = {"doing": record.get("doing") or "start", "reason": reason, "traceback": ""}
-        sweep.write_record(cell.digest, record | {"state": FAILED, "doing": None, "failure": failure})

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from qshield_qiskit.reporting.sweep_folder import DONE, FAILED, RUNNING, WAITING, Record
 from qshield_qiskit.sweeps.sweep import Sweep, Watch
-from qshield_qiskit.training.keeping import HISTORY
+from qshield_qiskit.training.history import HISTORY
 
 STYLES = {WAITING: "dim", RUNNING: "cyan", DONE: "green", FAILED: "bold red"}
 MOST_ROWS = 30

@@ -25,7 +25,6 @@ from qshield_qiskit.reporting.sweep_folder import (
     SweepFolder,
 )
 from qshield_qiskit.reporting.sweep_results import gather, to_parquet
-from qshield_qiskit.sweeps.cell import run_cell, set_aside
 from qshield_qiskit.sweeps.grid import Cell, expand
 from qshield_qiskit.sweeps.workers import workers
 
@@ -185,9 +184,19 @@ def _run(sweep: Sweep, cells: Sequence[Cell], client: Any, watch: Watch | None) 
         client.cancel(list(waiting), force=True)
 
 
+def run_cell(cell: Cell, folder: Path, working_directory: Path) -> Record:
+    """Work on a cell, in a worker's process: only there torch and the attacks have to be imported."""
+    from qshield_qiskit.sweeps.cell import work_on  # noqa: PLC0415
+
+    return work_on(cell, folder, working_directory)
+
+
 def _close(sweep: Sweep, cell: Cell, future: Any) -> None:
     """Set a cell aside whose worker could not: it died with it again and again, or never saw the folder."""
     if future.status == "finished" and sweep.folder.record(cell.digest)["state"] in {DONE, FAILED}:
         return
     error = future.exception() if future.status == "error" else "its worker does not write to this folder"
-    set_aside(sweep.folder, [cell], " ".join(f"{error}".split()))
+    record = sweep.folder.record(cell.digest)
+    reason = " ".join(f"{error}".split())
+    failure = {"doing": record.get("doing") or "start", "reason": reason, "traceback": ""}
+    sweep.folder.write_record(cell.digest, record | {"state": FAILED, "doing": None, "failure": failure})

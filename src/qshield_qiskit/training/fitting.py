@@ -174,5 +174,5 @@ def _interruptible() -> Iterator[None]:
             raise KeyboardInterrupt from error
         raise
     finally:
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and handler is not None:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and handler not in {None, signal.SIG_IGN}:
             signal.signal(signal.SIGINT, handler)

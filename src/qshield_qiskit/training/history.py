@@ -13,6 +13,9 @@ from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
 
 
+HISTORY = "history.csv"
+
+
 class Epoch(NamedTuple):
     """What one epoch came to."""
 
