@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from qshield_qiskit.intervals import wilson_interval
-from qshield_qiskit.reporting.recording import read_outcome, read_rows
 from qshield_qiskit.reporting.folder import RunFolder
+from qshield_qiskit.reporting.recording import read_outcome, read_rows
 from qshield_qiskit.reporting.sweep_folder import SweepFolder
 from qshield_qiskit.reporting.sweep_results import from_parquet
 from qshield_qiskit.training import history
@@ -31,26 +31,15 @@ SMALL = (
 GROUPS = "sweep.attacks={weak: [attack=fgsm], strong: ['attack=pgd,mim', attack.options.steps=5]}"
 
 
-def sweep(folder, *words, **more):
-    command = [
-        sys.executable,
-        "-m",
-        "qshield_qiskit",
-        "sweep",
-        "digits",
-        *SMALL,
-        GROUPS,
-        "sweep.verdict=none",
-        *words,
-    ]
+def sweep(folder, *words, groups=GROUPS):
+    command = [sys.executable, "-m", "qshield_qiskit", "sweep", "digits", *SMALL, groups, *words]
     return subprocess.Popen(
-        command,
+        [*command, "sweep.verdict=none"],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        **more,
     )
 
 
@@ -83,7 +72,7 @@ def test_every_cell_is_done_or_set_aside_with_its_reason(swept):
         assert failure["doing"] == "train"
         assert "Traceback" in failure["traceback"]
     assert Path(summary["results"]) == folder.path / "results.parquet"
-    assert not [path for path in folder.path.rglob("*.part")]
+    assert not list(folder.path.rglob("*.part"))
 
 
 def test_the_results_are_one_parquet_file_with_a_row_a_cell_and_attack(swept):
@@ -161,15 +150,15 @@ def alive(pid):
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes as Linux shows them")
 def test_kill_9_of_a_worker_and_of_the_whole_command_loses_nothing_finished(tmp_path):
+    groups = "sweep.attacks={all: ['attack=fgsm,square', attack.options.proposals=4000]}"
     long = (
         "training.epochs=150",
         "training.patience=150",
-        "sweep.attacks={all: ['attack=fgsm,square', attack.options.proposals=4000]}",
         "model.branch=none",
         "--workers",
         "1",
     )
-    process = sweep(tmp_path, *long)
+    process = sweep(tmp_path, *long, groups=groups)
     root = SweepFolder(tmp_path / "runs" / "sweeps" / "digits")
 
     def state():
@@ -206,7 +195,7 @@ def test_kill_9_of_a_worker_and_of_the_whole_command_loses_nothing_finished(tmp_
     before = {path: path.stat().st_mtime_ns for path in kept}
     assert {"metrics.json", "model.safetensors"} <= {path.name for path in kept}
 
-    out, err = finished(sweep(tmp_path, *long))
+    out, err = finished(sweep(tmp_path, *long, groups=groups))
     assert state()["state"] == "done"
     assert {path: path.stat().st_mtime_ns for path in kept if path.suffix != ".part"} == {
         path: when for path, when in before.items() if path.suffix != ".part"

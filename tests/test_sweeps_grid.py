@@ -112,5 +112,5 @@ def test_a_wrong_grid_is_refused_in_one_line(dotted, says):
 def test_an_unknown_name_of_an_axis_is_refused():
     with pytest.raises(InputError, match="HQCNN-Full"):
         cells("model=HQCNN-Ful", experiment="paper/digits")
-    with pytest.raises(InputError, match="circuit.name: set by what was typed and by the axis model too"):
+    with pytest.raises(InputError, match=r"circuit\.name: set by what was typed and by the axis model too"):
         cells("circuit=none", experiment="paper/digits")

@@ -27,8 +27,7 @@ from qshield_qiskit.reporting.folder import CONFIG, LAST, RunFolder
 from qshield_qiskit.seeding import derive, seed_everything
 from qshield_qiskit.training.figures import classification_figures, predict, quantum_share
 from qshield_qiskit.training.fitting import fit
-from qshield_qiskit.training.history import Epoch, read
-from qshield_qiskit.training.keeping import HISTORY
+from qshield_qiskit.training.history import HISTORY, Epoch, read
 
 METRICS = "metrics.json"
 EVALUATION_KEYS = ("backend", "evaluation", "data.root", "data.mirror")

@@ -24,7 +24,7 @@ from qshield_qiskit.reporting.robustness import (
     radius_title,
 )
 
-CLASSICAL = {"small_cnn": "cnn", "resnet18": "cnn", "dnn": "dnn"}
+CLASSICAL = {"small_cnn": "cnn", "resnet18": "cnn", "dnn": "dnn", "mlp": "mlp"}
 
 
 @dataclass(frozen=True)

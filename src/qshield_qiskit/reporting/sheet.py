@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from rich.table import Table
 from rich.text import Text
 
-
 MOST_UNBROKEN = 16
 """In a terminal, a cell of fewer characters stays on one line."""
 

@@ -84,10 +84,11 @@ def gather(folder: SweepFolder) -> list[Row]:
     classifies correctly.
     """
     plan = folder.plan
-    rows = [row for cell in plan["cells"] for row in _rows(folder, plan, cell)]
+    empty = dict.fromkeys(SCHEMA.names)
+    rows: list[Row] = [empty | row for cell in plan["cells"] for row in _rows(folder, plan, cell)]
     sets: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        if row.get("attack"):
+        if row["attack"]:
             sets.setdefault((row["dataset"], row["image_set"], row["seed"]), []).append(row)
     for members in sets.values():
         common = reduce(np.logical_and, (np.asarray(row["correct_by_image"]) for row in members))

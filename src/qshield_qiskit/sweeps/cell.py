@@ -105,6 +105,7 @@ class _Keeper:
         self.sweep, self.digest = sweep, cell.digest
         before = sweep.record(cell.digest)
         self.record: Record = {
+            **{name: value for name, value in before.items() if name != "failure"},
             "state": RUNNING,
             "doing": None,
             "worker": f"{socket.gethostname()}:{os.getpid()}",
@@ -141,4 +142,3 @@ class _Keeper:
     def checking(self, name: str, number: int, total: int) -> None:
         """Note which check of the verdict is being run."""
         self.note(doing=f"verdict {number + 1}/{total}")
-

@@ -48,7 +48,7 @@ def workers(scheduler: str | None, count: int | None, threads: int) -> Iterator[
             processes=True,
             host="127.0.0.1",
             memory_limit=0,  # what a cell needs it needs; pausing it would help nobody
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,  # type: ignore[no-untyped-call]

@@ -23,8 +23,8 @@ from qshield_qiskit.seeding import derive, seed_everything
 from qshield_qiskit.training import history
 from qshield_qiskit.training.batches import Batches
 from qshield_qiskit.training.defences import build_defence
-from qshield_qiskit.training.history import Epoch
-from qshield_qiskit.training.keeping import BEST, HISTORY, LAST, Keeper
+from qshield_qiskit.training.history import HISTORY, Epoch
+from qshield_qiskit.training.keeping import BEST, LAST, Keeper
 from qshield_qiskit.training.parts import trained_alone
 from qshield_qiskit.training.progress import EpochProgress
 from qshield_qiskit.training.quiet import quiet_lightning

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
 
-
 HISTORY = "history.csv"
 
 
