@@ -11,6 +11,8 @@ WORKERS ?= 2
 
 EXPERIMENT ?=
 RUN ?= last
+SWEEP ?=
+PAPER ?=
 KEYS = $(if $(CIRCUIT),circuit=$(CIRCUIT)) $(if $(DATASET),dataset=$(DATASET)) $(if $(SEED),seed=$(SEED)) \
 	$(if $(EPOCHS),training.epochs=$(EPOCHS)) $(SET)
 ON = $(if $(BACKEND),backend=$(BACKEND))
@@ -18,7 +20,7 @@ ON = $(if $(BACKEND),backend=$(BACKEND))
 .PHONY: help
 help: ## Print this list
 	@echo "make TARGET [CIRCUIT=full] [BACKEND=aer_noisy] [DATASET=mnist] [EXPERIMENT=name] [SEED=0,1,2] [EPOCHS=3]"
-	@echo "            [SET=\"a.b=c ...\"] [RUN=runs/...]"
+	@echo "            [SET=\"a.b=c ...\"] [RUN=runs/...] [SWEEP=runs/sweeps/...]"
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 $(READY): setup.cfg pyproject.toml
@@ -46,9 +48,13 @@ attack: $(READY) ## Attack a trained run at full strength (ATTACK=pgd,apgd, ATTA
 verdict: $(READY) ## Judge whether a run's robustness figures may be believed
 	@$(BIN)/qshield verdict $(RUN) $(ON) $(SET)
 
+.PHONY: sweep
+sweep: $(READY) ## Train, attack and judge a grid of runs; killed and called again, it goes on (EXPERIMENT=paper/digits)
+	@$(BIN)/qshield sweep $(EXPERIMENT) $(ON) $(KEYS)
+
 .PHONY: report
-report: $(READY) ## Write what attacks on the last run (or RUN) found as one HTML page with figures
-	@$(BIN)/qshield report $(RUN)
+report: $(READY) ## Write what attacks on the last run (or RUN, or SWEEP) found as one HTML page; PAPER=mnist: beside the paper's
+	@$(BIN)/qshield report $(if $(PAPER),--paper $(PAPER)) $(or $(SWEEP),$(if $(PAPER),,$(RUN)))
 
 .PHONY: list
 list: $(READY) ## List circuits, backends, experiments and datasets
