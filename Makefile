@@ -13,6 +13,7 @@ EXPERIMENT ?=
 RUN ?= last
 SWEEP ?=
 PAPER ?=
+STUDY ?= circuits
 KEYS = $(if $(CIRCUIT),circuit=$(CIRCUIT)) $(if $(DATASET),dataset=$(DATASET)) $(if $(SEED),seed=$(SEED)) \
 	$(if $(EPOCHS),training.epochs=$(EPOCHS)) $(SET)
 ON = $(if $(BACKEND),backend=$(BACKEND))
@@ -52,9 +53,17 @@ verdict: $(READY) ## Judge whether a run's robustness figures may be believed
 sweep: $(READY) ## Train, attack and judge a grid of runs; killed and called again, it goes on (EXPERIMENT=paper/digits)
 	@$(BIN)/qshield sweep $(EXPERIMENT) $(ON) $(KEYS)
 
+.PHONY: certify
+certify: $(READY) ## Certify a run's predictions: radii within which they cannot change (CERTIFICATE=smoothing,lipschitz)
+	@$(BIN)/qshield certify $(RUN) $(if $(CERTIFICATE),certificate=$(CERTIFICATE)) $(ON) $(SET)
+
 .PHONY: report
 report: $(READY) ## Write what attacks on the last run (or RUN, or SWEEP) found as one HTML page; PAPER=mnist: beside the paper's
 	@$(BIN)/qshield report $(if $(PAPER),--paper $(PAPER)) $(or $(SWEEP),$(if $(PAPER),,$(RUN)))
+
+.PHONY: study
+study: $(READY) ## Study what circuits can do and what they cost on devices (STUDY=circuits SET="num_qubits=3")
+	@$(BIN)/qshield study $(STUDY) $(SET)
 
 .PHONY: list
 list: $(READY) ## List circuits, backends, experiments and datasets

@@ -30,9 +30,8 @@ from qshield_qiskit.robustness.verdict import verdict
 from qshield_qiskit.runs import Run
 from qshield_qiskit.subjects import KEYS, Subject, backend_options, subject
 
-MOST_ATTACKED = 1000
 MOST_JUDGED = 100
-"""Images that are attacked, and that are judged, unless the user asks for more."""
+"""Images that are judged unless the user asks for more."""
 
 EXAMPLES = 8
 """Adversarial examples that are kept of each attack."""
@@ -65,7 +64,7 @@ def attack_run(
     Raises:
         InputError: A setting does not fit.
     """
-    target = subject(run, dotted, lambda settings: settings.attack.images, MOST_ATTACKED)
+    target = subject(run, dotted, lambda settings: settings.attack.images)
     settings = target.settings.attack
     if not any(settings.radii()):
         raise InputError(f"attack.epsilon={settings.epsilon}: nothing is above 0; try 0:0.3:7")

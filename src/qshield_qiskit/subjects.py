@@ -13,8 +13,11 @@ from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.runs import Run
 
-KEYS = ("backend", "attack", "verdict", "evaluation", "data.root", "data.mirror")
-"""What `attack` and `verdict` may change; all else belongs to the training."""
+MOST_IMAGES = 1000
+"""Images that are attacked unless the user asks for another number."""
+
+KEYS = ("backend", "attack", "verdict", "certificate", "evaluation", "data.root", "data.mirror")
+"""What `attack`, `verdict` and `certify` may change; all else belongs to the training."""
 
 
 @dataclass(frozen=True)
@@ -35,22 +38,22 @@ class Subject:
 
 
 def subject(
-    run: Run, dotted: Sequence[str], num_images: Callable[[Settings], int | None], at_most: int
+    run: Run, dotted: Sequence[str], num_images: Callable[[Settings], int | None], most: int = MOST_IMAGES
 ) -> Subject:
     """Get a run ready to be attacked.
 
     Args:
         run: The run.
         dotted: Overrides of KEYS.
-        num_images: Reads from the settings how many images are wanted; None is all, up to `at_most`.
-        at_most: How many images are taken unless more are asked for.
+        num_images: Reads from the settings how many images are wanted; None is all, at most `most`.
+        most: How many are taken unless the user asks for a number.
 
     Raises:
         InputError: An override changes what belongs to the training, or there are fewer images than that.
     """
     settings = runs.override(run.config, dotted, KEYS)
     dataset = runs.load_images(settings)
-    wanted = num_images(settings) or min(at_most, len(dataset.test))
+    wanted = num_images(settings) or min(most, len(dataset.test))
     if wanted > len(dataset.test):
         raise InputError(
             f"{wanted} images were asked for, but {dataset.name} has {len(dataset.test)} test images"

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from qshield_qiskit import catalog, overrides
-from qshield_qiskit.config.robustness import AttackSettings, VerdictSettings
+from qshield_qiskit.config.robustness import AttackSettings, CertificateSettings, VerdictSettings
 from qshield_qiskit.config.section import Section
 from qshield_qiskit.config.sections import (
     BackendSettings,
@@ -53,6 +53,8 @@ class Settings(Section):
     """How a trained model is attacked."""
     verdict: VerdictSettings = VerdictSettings()
     """How it is judged whether robustness figures may be believed."""
+    certificate: CertificateSettings = CertificateSettings()
+    """How a trained model's predictions are certified."""
     runs: Path = Path("runs")
     """Folder that receives the run folders."""
 

@@ -1,12 +1,12 @@
-"""Settings of attacks and of the verdict on them."""
+"""Settings of attacks, of the verdict on them, and of certificates."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from qshield_qiskit.config.section import Count, Section
+from qshield_qiskit.config.section import Count, Positive, Section
 
 
 def _number(text: str) -> float:
@@ -76,6 +76,67 @@ class AttackSettings(Section):
                 f"attack.epsilon={self.epsilon}: expected more than 0 and at most 1, in pixel values; try 8/255"
             )
         return radii
+
+
+class CertificateSettings(Section):
+    """How a trained model's predictions are certified."""
+
+    name: str = "smoothing,lipschitz,noise"
+    """Certificates, separated by commas: smoothing, lipschitz, noise."""
+    norm: Literal["linf", "l2"] | None = None
+    """Norm of the radii, where a certificate has a choice; null: both."""
+    images: Count | None = None
+    """How many test images, from the first on; null: all, at most 100."""
+    batch_size: Count = 256
+    """Images in one forward pass."""
+    radii: list[float | str] | None = None
+    """Radii at which certified accuracy is printed, in pixel values; null: some small and some large ones."""
+    symbols: Annotated[int, Field(ge=0)] = 128
+    """lipschitz, noise: errors of each layer that are followed one by one; more is tighter and slower."""
+    sigma: Positive = 0.25
+    """smoothing: standard deviation of the Gaussian noise, in pixel values."""
+    n: Count = 1000
+    """smoothing: draws that bound the probability of the class."""
+    n0: Count = 100
+    """smoothing: draws that choose the class."""
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.001
+    """smoothing: probability that an image's radius is wrong."""
+
+    @model_validator(mode="after")
+    def _radii_can_be_read(self) -> CertificateSettings:
+        self.points("linf")
+        return self
+
+    @property
+    def norms(self) -> tuple[Literal["linf", "l2"], ...]:
+        """The norms that are asked for."""
+        return ("linf", "l2") if self.norm is None else (self.norm,)
+
+    def points(self, norm: str) -> list[float]:
+        """Give the radii at which certified accuracy is printed.
+
+        Raises:
+            ValueError: One cannot be read, or is not positive.
+        """
+        given = RADII[norm] if self.radii is None else self.radii
+        points = []
+        for radius in given:
+            try:
+                points.append(_number(str(radius)))
+            except (ValueError, ZeroDivisionError):
+                points.append(0.0)
+            if points[-1] <= 0:
+                raise ValueError(
+                    f"certificate.radii={radius}: expected numbers or fractions above 0, such as [1/255,0.1]"
+                )
+        return points
+
+
+RADII: dict[str, tuple[float | str, ...]] = {
+    "linf": (0.001, "1/255", "2/255", "4/255", "8/255", "16/255", "32/255"),
+    "l2": (0.02, 0.05, 0.1, 0.25, 0.5, 1.0),
+}
+"""Where certified accuracy is printed unless radii are given."""
 
 
 class VerdictSettings(Section):

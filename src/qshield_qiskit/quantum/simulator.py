@@ -23,7 +23,7 @@ from qiskit_aer.noise import NoiseModel
 from torch import Tensor
 
 from qshield_qiskit.errors import InputError
-from qshield_qiskit.quantum.blocks import group
+from qshield_qiskit.quantum.blocks import Block, Segment, group
 from qshield_qiskit.quantum.evolution import Frame, Kind, ProductState, SegmentEvolution
 from qshield_qiskit.quantum.lowering import lower
 from qshield_qiskit.quantum.planning import Engine, Plan, plan
@@ -51,6 +51,11 @@ class ExactSimulator:
             or "auto", which takes the cheapest exact one and trajectories beyond 8 noisy qubits.
         trajectories: Number of trajectories where noise is sampled; the error falls with its square root.
         seed: Seed of the trajectories.
+
+    Attributes:
+        lowered: The circuit as a list of gates, rotations and channels.
+        prefixes: What happens to each qubit while it stands alone, up to its last input-dependent gate there.
+        plan: How it will be run.
     """
 
     def __init__(
@@ -68,12 +73,13 @@ class ExactSimulator:
     ) -> None:
         self.inputs, self.weights = tuple(inputs), tuple(weights)
         self.observables = None if observables is None else tuple(observables)
-        self._lowered = lower(circuit, noise_model, num_qubits)
+        self.lowered = lower(circuit, noise_model, num_qubits)
         self.num_outputs = (
-            2 ** len(self._lowered.positions) if self.observables is None else len(self.observables)
+            2 ** len(self.lowered.positions) if self.observables is None else len(self.observables)
         )
-        self._grouped = group(self._lowered, self.inputs)
-        self.plan: Plan = plan(self._grouped, self.num_outputs, self._lowered.noisy, trajectories, engine)
+        self._grouped = group(self.lowered, self.inputs)
+        self.prefixes: tuple[Block, ...] = self._grouped.prefixes
+        self.plan: Plan = plan(self._grouped, self.num_outputs, self.lowered.noisy, trajectories, engine)
         self._samples, self._seed = trajectories if self.plan.engine == "trajectories" else 1, seed
         self._compiled: dict[Kind, _Compiled] = {}
 
@@ -114,6 +120,33 @@ class ExactSimulator:
             outputs = compiled(columns, weights.to(inputs.device, real).unsqueeze(1))  # (B, O)
         return outputs.reshape(*inputs.shape[:-1], self.num_outputs).to(inputs.dtype)
 
+    @property
+    def encodes_product_states(self) -> bool:
+        """Whether every input enters a qubit of its own, before any two-qubit gate: the state there is a product."""
+        return not any(segment.dependent for segment in self._grouped.segments)
+
+    def evolved_readout(self, weights: Tensor) -> Tensor:
+        """Evolve the readout backwards to the last input-dependent gates, through all gates and noise behind them.
+
+        Args:
+            weights: (W,) angles in radians.
+
+        Returns:
+            T, (O, 4^n) in float64: outcome o is the sum over P of T[o, P] Tr(P rho) in the state rho right behind
+            those gates, on the n qubits of `lowered`, the highest most significant.
+        """
+        real = torch.float64
+        frame = Frame(PauliTransfer(), self.inputs, self.weights, Kind(real, real, torch.device("cpu")))
+        rows = frame.constant(readout_rows(self.lowered, self.observables).T[None])
+        if not self._grouped.segments:
+            return rows[0].T
+        behind = Segment((), self._grouped.segments[-1].independent)
+        nothing, column = (
+            torch.zeros(len(self.inputs), 1, dtype=real),
+            weights.detach().cpu().to(real)[:, None],
+        )
+        return SegmentEvolution(behind, rows, frame).prepare(nothing, column)[0][0]
+
     def _compile(self, real: torch.dtype, device: torch.device) -> _Compiled:
         amplitudes = self.plan.engine != "pauli_transfer"
         kind = Kind(real, STATE_DTYPES["amplitudes" if amplitudes else "pauli_transfer"][real], device)
@@ -135,7 +168,7 @@ class _Compiled:
     """A simulator's tensors for one dtype and device, and the fused matrices of the weights seen last."""
 
     def __init__(self, simulator: ExactSimulator, kind: Kind) -> None:
-        lowered, grouped, fuse = simulator._lowered, simulator._grouped, simulator.plan.fuse
+        lowered, grouped, fuse = simulator.lowered, simulator._grouped, simulator.plan.fuse
         transfer = simulator.plan.engine == "pauli_transfer"
         representation: Representation = (
             PauliTransfer() if transfer else Amplitudes(simulator._samples, simulator._seed)

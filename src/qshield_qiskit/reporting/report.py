@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
 from qshield_qiskit.reporting import page, plates
+from qshield_qiskit.reporting.certified import certificate_plates, certificate_words
 from qshield_qiskit.reporting.comparison import Subject, compare, subjects
 from qshield_qiskit.reporting.plates import Plate
 from qshield_qiskit.reporting.robustness import WORST_CASE, RobustRun, Row, radius_title
@@ -101,6 +102,9 @@ def _sections(
         ("weight", "The quantum branch's share", plates.weight_plates(models)),
         ("circuit", "Circuit", [] if circuit is None else [_circuit_plate(circuit, models[0])]),
     ]
+    words = certificate_words(models)
+    certified = [*map(draw, certificate_plates(models)), *words] if words else []
+    yield ("certificates", "Certificates", certified) if certified else None
     for name, heading, found in rest:
         whose = (
             [f"<p>Of {page.text(models[0].name)}.</p>"]

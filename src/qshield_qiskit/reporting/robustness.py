@@ -14,6 +14,7 @@ import yaml
 from numpy.typing import NDArray
 
 from qshield_qiskit.errors import InputError
+from qshield_qiskit.reporting.certificates import CertificateRow, read_certificates
 from qshield_qiskit.reporting.folder import CONFIG, RunFolder
 
 ROBUSTNESS = "robustness.json"
@@ -207,6 +208,7 @@ class RobustRun:
         metrics: The content of metrics.json, or nothing.
         environment: The content of environment.json, or nothing.
         config: The text of config.yaml.
+        certificates: The rows of certificates.json.
     """
 
     folder: RunFolder
@@ -216,6 +218,7 @@ class RobustRun:
     metrics: Mapping[str, Any]
     environment: Mapping[str, Any]
     config: str
+    certificates: tuple[CertificateRow, ...] = ()
 
     @property
     def name(self) -> str:
@@ -275,6 +278,7 @@ def read_run(folder: RunFolder, description: str = "") -> RobustRun:
         content("metrics.json", f"qshield train --resume {path}") or {},
         content("environment.json", f"qshield train --resume {path}") or {},
         (path / CONFIG).read_text(encoding="utf-8"),
+        read_certificates(folder),
     )
 
 

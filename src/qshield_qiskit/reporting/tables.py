@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
+from qshield_qiskit.reporting.robustness import radius_title
+
 
 def results_table(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
     """Lay out the figures of runs or evaluations, a row each.
@@ -113,6 +115,37 @@ def comparison_table(title: str, comparison: Mapping[str, Any]) -> Table:
     )
     table.caption += "calibrated: " + ", ".join(f"{device} {date[:10]}" for device, date in dates.items())
     table.caption_justify = "left"
+    return table
+
+
+def certificate_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Lay out rows of certificates.json of one norm.
+
+    Args:
+        title: What they have in common.
+        rows: Rows that apply, all on the same radii; each cell is the share of all images that are certified to be
+            right within the column's radius, with its 95 % Wilson interval.
+
+    Returns:
+        The table.
+    """
+    table = _table(title)
+    table.add_column("certificate", no_wrap=True)
+    for point in rows[0]["curve"]:
+        radius = point["radius"]
+        heading = f"≤ {radius_title(radius)}" if radius else "clean"
+        table.add_column(heading, justify="right")
+    for column in ("median", "seconds"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        cells = [
+            f"{_percent(point['accuracy'])}\n[dim]{_percent(point['low'])}-{_percent(point['high'])}[/]"
+            for point in row["curve"]
+        ]
+        bound = f" ({row['bound']})" if row["bound"] else ""
+        table.add_row(
+            row["certificate"] + bound, *cells, _number(row["median_radius"]), f"{row['seconds']:.1f}"
+        )
     return table
 
 

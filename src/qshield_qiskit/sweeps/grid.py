@@ -16,7 +16,7 @@ from qshield_qiskit.errors import InputError, unknown
 
 SEED = "seed"
 
-ELSEWHERE = {"runs", "experiment", "attack", "verdict", "evaluation"}
+ELSEWHERE = {"runs", "experiment", "attack", "verdict", "certificate", "evaluation"}
 """Sections that a trained model does not depend on."""
 PLACES = {"data": {"root", "mirror"}, "training": {"threads"}}
 """Settings of other sections that it does not depend on either."""

@@ -99,7 +99,7 @@ class Ours:
         threads = sorted({row["threads"] for row in self.rows if row["threads"]})
         datasets: list[Any] = sorted({row["dataset"] for row in self.rows})
         return [
-            f"Ours: {', '.join(datasets)}, seeds {', '.join(map(str, seeds))}, mean ± half the 95 % t interval; attacked: "
+            f"Ours: {', '.join(datasets)}, seeds {', '.join(map(str, seeds))}, ± half the 95 % t interval; attacked: "
             f"{counts[-1] if counts else 0} images, groups {', '.join(groups(self.rows)) or 'none'}; "
             f"{', '.join(map(str, threads)) or '?'} thread a cell."
         ]

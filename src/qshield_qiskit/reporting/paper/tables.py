@@ -57,7 +57,7 @@ def _attacks(paper: Published, ours: Ours) -> Sheet:
     rows = _Rows(paper.models)
     for attack in paper.attacks:
         rows.part(attack_title(attack) + (" *" if ours.is_weak(attack) else ""))
-        rows.shares("published", lambda model, attack=attack: [paper.models[model]["asr"][attack]])
+        rows.shares("published", _published_asr(paper, attack))
         rows.shares("ours, its parameters", ours.attacks(PAPER, attack))
         rows.shares("ours, full strength", ours.attacks(FULL, attack))
     rows.part("Worst case: fooled by any bounded attack")
@@ -98,6 +98,10 @@ def _seconds(paper: Published, ours: Ours) -> Sheet:
     return Sheet(f"{paper.title}: cost of the attacks", rows.headings, rows.cells, notes, parts=rows.parts)
 
 
+def _published_asr(paper: Published, attack: str) -> Callable[[str], list[float]]:
+    return lambda model: [float(paper.models[model]["asr"][attack])]
+
+
 def _published_seconds(paper: Published, attack: str) -> Figure:
     return lambda model: float(paper.models[model]["attack_seconds"][attack])
 
@@ -132,11 +136,13 @@ class _Rows:
 
     def part(self, heading: str) -> None:
         """Begin a part."""
-        self.parts[len(self.cells)] = heading
+        self.parts[len(self.cells)] = heading  # of a part without rows, the next one takes the place
 
     def words(self, label: str, of: Callable[[str], str]) -> None:
-        """Add a row of words."""
-        self.cells.append([label, *map(of, self.models)])
+        """Add a row of words, unless there is none."""
+        cells = list(map(of, self.models))
+        if any(cells):
+            self.cells.append([label, *cells])
 
     def shares(self, label: str, of: Callable[[str], Sequence[float]]) -> None:
         """Add a row of means over seeds in percent."""

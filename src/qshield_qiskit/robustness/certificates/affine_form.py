@@ -1,0 +1,280 @@
+r"""Affine forms: what a network computes, as a linear function of the pixels' changes and an error that is bounded.
+
+    y(x + \delta) \in  centre + \sum_d slopes_d \delta_d + [-error, error]   for every \delta of the ball
+
+Linear layers act on centre and slopes exactly. A nonlinear one is replaced by a line and the largest distance from it,
+over the values that can occur; a line that touches, such as a tangent, leaves an error of second order. So for small
+balls an affine form is as good as the gradient, yet it holds for the whole ball. The largest errors of a layer become
+symbols of their own, unknowns in [-1, 1] with slopes like a pixel's, so that later layers know which of their values
+owe them to the same cause. Plain intervals (interval bound propagation) are carried along, and whichever of the two is
+narrower is used.
+
+Slopes are float32, and all rounding of theirs is counted into the error; all else is float64.
+
+References:
+    Singh et al., "Fast and effective robustness certification", NeurIPS 2018 (the lines, as zonotopes).
+    Gowal et al., "On the effectiveness of interval bound propagation", arXiv 1810.12715 (2018).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from qshield_qiskit.robustness.certificates.ball import Ball
+
+UNIT_ROUNDOFF = 2.0**-23
+"""Of single precision, twice over."""
+
+NAMES = itertools.count()
+"""Of error symbols, so that no two are taken for one."""
+
+Linear = Callable[[Tensor, Tensor], Tensor]
+"""Applies a weight to a batch, without a bias."""
+
+
+@dataclass(frozen=True)
+class AffineForm:
+    """Bounds on a tensor of values (...) over a ball of images.
+
+    Attributes:
+        ball: The images.
+        centre: (...), float64.
+        slopes: (D + S, ...), float32, for the D pixels and S symbols.
+        error: (...), at least 0, float64.
+        low: (...), also a bound from below, float64.
+        high: (...), also a bound from above, float64.
+        symbols: The S symbols' names.
+        new_symbols: How many errors of a layer become symbols, at most.
+    """
+
+    ball: Ball
+    centre: Tensor
+    slopes: Tensor
+    error: Tensor
+    low: Tensor
+    high: Tensor
+    symbols: tuple[int, ...] = ()
+    new_symbols: int = 0
+
+    @classmethod
+    def of_images(cls, ball: Ball, new_symbols: int = 0) -> AffineForm:
+        """Give the ball's images themselves, (C, H, W)."""
+        image = ball.image.double()
+        slopes = torch.eye(image.numel(), device=image.device).reshape(-1, *image.shape)
+        low, high = (image - ball.radius).clamp(min=0), (image + ball.radius).clamp(max=1)
+        return cls(ball, image, slopes, torch.zeros_like(image), low, high, (), new_symbols)
+
+    def narrowed(self) -> AffineForm:
+        """Take what the slopes say into `low` and `high`."""
+        low, high = self.ball.extremes(self.slopes)
+        low = torch.maximum(self.low, self.centre + low - self.error)
+        high = torch.minimum(self.high, self.centre + high + self.error)
+        return replace(self, low=low, high=torch.maximum(low, high))
+
+    def linear(self, apply: Linear, weight: Tensor, bias: Tensor | None = None) -> AffineForm:
+        """Go through a linear layer.
+
+        Args:
+            apply: Computes the layer without its bias, from a batch (B, ...) and a weight.
+            weight: Its weight, float64; the first axis is that of the outputs.
+            bias: Broadcast against the output, or None.
+        """
+        magnitude, terms = weight.abs(), weight[0].numel()
+
+        def one(values: Tensor, matrix: Tensor) -> Tensor:
+            return apply(values[None], matrix)[0]
+
+        middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
+        interval, spread = one(middle, weight), one(half, magnitude)
+        rounding = (terms + 2) * UNIT_ROUNDOFF * one(self.ball.reach(self.slopes), magnitude)
+        centre = one(self.centre, weight)
+        shift = torch.zeros((), dtype=centre.dtype, device=centre.device) if bias is None else bias
+        return replace(
+            self,
+            centre=centre + shift,
+            slopes=apply(self.slopes, weight.float()),
+            error=one(self.error, magnitude) + rounding,
+            low=interval - spread + shift,
+            high=interval + spread + shift,
+        )
+
+    def scaled(self, scale: Tensor, shift: Tensor) -> AffineForm:
+        """Multiply every value by its own scale and shift it; both broadcast."""
+        low, high = self.low * scale, self.high * scale
+        rounding = 2 * UNIT_ROUNDOFF * self.ball.reach(self.slopes)
+        return replace(
+            self,
+            centre=self.centre * scale + shift,
+            slopes=self.slopes * scale.float(),
+            error=(self.error + rounding) * scale.abs(),
+            low=torch.minimum(low, high) + shift,
+            high=torch.maximum(low, high) + shift,
+        )
+
+    def along(self, slope: Tensor, least: Tensor, most: Tensor, low: Tensor, high: Tensor) -> AffineForm:
+        """Replace a function of each value by a line.
+
+        Args:
+            slope: (...), the line's.
+            least: (...), below (function - slope * value) for every value that can occur.
+            most: (...), above it.
+            low: (...), below the function.
+            high: (...), above the function.
+        """
+        line = self.scaled(slope, (least + most) / 2)
+        return replace(line, error=line.error + (most - least) / 2, low=low, high=high)
+
+    def relu(self) -> AffineForm:
+        """Go through max(0, .), along the line of least area where a value may have either sign."""
+        form = self.narrowed()
+        low, high = form.low, form.high
+        open_ = (low < 0) & (high > 0)
+        slope = torch.where(open_, high / (high - low).clamp(min=1e-300), (low >= 0).to(low))
+        most = torch.where(open_, -slope * low, torch.zeros_like(low))
+        line = form.along(slope, torch.zeros_like(low), most, low.clamp(min=0), high.clamp(min=0))
+        return line.with_symbols()
+
+    def tanh(self) -> AffineForm:
+        """Go through tanh, along its least slope, so that what is left is monotone."""
+        form = self.narrowed()
+        low, high = form.low.tanh(), form.high.tanh()
+        slope = torch.minimum(1 - low.square(), 1 - high.square())
+        return form.along(slope, low - slope * form.low, high - slope * form.high, low, high)
+
+    def max_pool(self, size: int, stride: int, padding: int) -> AffineForm:
+        r"""Take maxima over windows, of values (C, H, W).
+
+        A value that some other one of its window always exceeds is left out. The rest is replaced by its mean m: the
+        maximum is at least m, and at most m + max_i (x_i - m), bounded by the difference's own affine form.
+        """
+        form = self.narrowed()
+        windows = _Windows(form.low.shape, size, stride, padding)
+        lows, highs = windows.of(form.low, -torch.inf), windows.of(form.high, -torch.inf)  # (k^2, C, H', W')
+        low, high = lows.amax(0), highs.amax(0)
+        shares = (highs >= low).to(low)
+        shares = shares / shares.sum(0)
+        centres, errors = windows.of(form.centre, 0.0), windows.of(form.error, 0.0)
+        centre, error = (shares * centres).sum(0), (shares * errors).sum(0)
+        used = [place for place, share in enumerate(shares) if bool(share.any())]
+        parts = {place: windows.one(form.slopes, place, 0.0) for place in used}
+        mean = torch.zeros_like(parts[used[0]])
+        for place in used:
+            mean.addcmul_(parts[place], shares[place].to(mean))
+
+        contested = shares.amax(0) < 1
+        rounding = (len(used) + 2) * UNIT_ROUNDOFF * self.ball.reach(mean)
+        excess = torch.zeros_like(low[contested])
+        middle = mean[:, contested]
+        for place in used if len(excess) else ():
+            share, part = shares[place][contested], parts[place][:, contested]
+            _, above = self.ball.extremes(part - middle)
+            # the error of x_i counts less in x_i - m, where it is in m as well
+            own = error[contested] + (1 - 2 * share) * errors[place][contested]
+            own = own + rounding[contested] + UNIT_ROUNDOFF * self.ball.reach(part)
+            most = (centres[place] - centre)[contested] + above + own
+            excess = torch.where(share > 0, torch.maximum(excess, most), excess)
+        half = torch.zeros_like(low)
+        half[contested] = excess / 2
+        pooled = replace(
+            form,
+            centre=centre + half,
+            slopes=mean,
+            error=error + rounding + half,
+            low=low,
+            high=high,
+        )
+        return pooled.with_symbols()
+
+    def with_symbols(self) -> AffineForm:
+        """Turn the largest errors into symbols."""
+        errors = self.error.flatten()
+        count = min(self.new_symbols, int((errors > 0).sum()))
+        if count == 0:
+            return self
+        values, places = errors.topk(count)
+        rows = self.slopes.new_zeros(count, len(errors))
+        rows[torch.arange(count, device=rows.device), places] = (values * (1 + 2 * UNIT_ROUNDOFF)).float()
+        return replace(
+            self,
+            slopes=torch.cat([self.slopes, rows.reshape(count, *self.error.shape)]),
+            error=errors.index_fill(0, places, 0.0).reshape(self.error.shape),
+            symbols=(*self.symbols, *(next(NAMES) for _ in range(count))),
+        )
+
+    def mean(self) -> AffineForm:
+        """Average over all places of (C, H, W), to (C,)."""
+        averaged = [
+            each.mean(dim=(-2, -1)) for each in (self.centre, self.slopes, self.error, self.low, self.high)
+        ]
+        count = self.centre.shape[-1] * self.centre.shape[-2]
+        rounding = (count + 2) * UNIT_ROUNDOFF * self.ball.reach(self.slopes).mean(dim=(-2, -1))
+        centre, slopes, error, low, high = averaged
+        return replace(self, centre=centre, slopes=slopes, error=error + rounding, low=low, high=high)
+
+    def plus(self, other: AffineForm) -> AffineForm:
+        """Add another form of the same ball; what both owe to the same pixel is added up with its sign."""
+        symbols = tuple(dict.fromkeys(self.symbols + other.symbols))
+        slopes = [form._slopes_for(symbols) for form in (self, other)]
+        rounding = UNIT_ROUNDOFF * (self.ball.reach(slopes[0]) + self.ball.reach(slopes[1]))
+        return replace(
+            self,
+            centre=self.centre + other.centre,
+            slopes=slopes[0] + slopes[1],
+            error=self.error + other.error + rounding,
+            low=self.low + other.low,
+            high=self.high + other.high,
+            symbols=symbols,
+        )
+
+    def _slopes_for(self, symbols: tuple[int, ...]) -> Tensor:
+        """Give the slopes for a longer list of symbols; it does not depend on those that it lacks."""
+        if symbols == self.symbols:
+            return self.slopes
+        pixels = len(self.slopes) - len(self.symbols)
+        wider = self.slopes.new_zeros(pixels + len(symbols), *self.slopes.shape[1:])
+        place = {name: pixels + i for i, name in enumerate(symbols)}
+        wider[[*range(pixels), *(place[name] for name in self.symbols)]] = self.slopes
+        return wider
+
+    def flatten(self) -> AffineForm:
+        """Make a vector of the values."""
+        return replace(
+            self,
+            centre=self.centre.flatten(),
+            slopes=self.slopes.flatten(1),
+            error=self.error.flatten(),
+            low=self.low.flatten(),
+            high=self.high.flatten(),
+        )
+
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """Give the narrowest bounds from below and above, each (...)."""
+        form = self.narrowed()
+        return form.low, form.high
+
+
+class _Windows:
+    """The k^2 places of pooling windows, each as a strided view."""
+
+    def __init__(self, shape: torch.Size, size: int, stride: int, padding: int) -> None:
+        self.size, self.stride, self.padding = size, stride, padding
+        self.rows, self.columns = ((side + 2 * padding - size) // stride + 1 for side in shape[-2:])
+
+    def one(self, values: Tensor, place: int, filler: float) -> Tensor:
+        """Give the values (..., H', W') at one place of every window."""
+        p = self.padding
+        padded = pad(values, (p, p, p, p), value=filler) if p else values
+        row, column = divmod(place, self.size)
+        rows = slice(row, row + self.stride * (self.rows - 1) + 1, self.stride)
+        columns = slice(column, column + self.stride * (self.columns - 1) + 1, self.stride)
+        return padded[..., rows, columns]
+
+    def of(self, values: Tensor, filler: float) -> Tensor:
+        """Give the values at every place, (k^2, ..., H', W')."""
+        return torch.stack([self.one(values, place, filler) for place in range(self.size**2)])

@@ -1,0 +1,370 @@
+"""Certificates: no sample, no difference quotient and no attack may ever beat one."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import pytest
+import torch
+from classifiers import images_and_labels, trained_cnn, trained_hybrid, training_images
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from qshield_qiskit import HybridClassifier, InputError, load_backend, load_circuit
+from qshield_qiskit.config import CertificateSettings
+from qshield_qiskit.quantum.channels import CHANNELS
+from qshield_qiskit.quantum.lipschitz import operators
+from qshield_qiskit.quantum.network import ExactQNN
+from qshield_qiskit.robustness.attacking import attack
+from qshield_qiskit.robustness.certificates import CERTIFICATES, DoesNotApplyError, certify
+from qshield_qiskit.robustness.certificates.ball import Ball
+from qshield_qiskit.robustness.certificates.margins import MarginBounds
+from qshield_qiskit.robustness.certificates.quantum_noise import Privacy, announced, depolarising_share
+from qshield_qiskit.robustness.certificates.smoothing import SmoothedClassifier
+
+DIGIT = (1, 8, 8)
+FEW = 3
+
+
+def hybrid(**changes) -> HybridClassifier:
+    """An untrained hybrid of three classes whose circuit has a say: its angles are spread, its readout is steep."""
+    torch.manual_seed(changes.pop("seed", 0))
+    circuit = {"num_qubits": 2, "reps": 2, **changes.pop("circuit", {})}
+    backend = load_backend(changes.pop("backend", "aer_noisy"), circuit["num_qubits"])
+    model = HybridClassifier(
+        load_circuit("linear", **circuit), backend, **{"num_classes": 3, "input_shape": DIGIT, **changes}
+    )
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.uniform_(module.running_var, 0.05, 0.2)
+            nn.init.normal_(module.running_mean, std=0.1)
+    with torch.no_grad():
+        if model.template is not None and isinstance(model.projection, nn.Sequential):
+            model.projection[1].weight.mul_(8)
+    return model.eval()
+
+
+def changed(image: Tensor, norm: str, radius: float, count: int, seed: int) -> Tensor:
+    """Images at most so far from one, most of them as far as that."""
+    generator = torch.Generator().manual_seed(seed)
+    change = torch.randn(count, *image.shape, generator=generator, dtype=torch.float64)
+    change = change.sign() if norm == "linf" else change / change.flatten(1).norm(dim=1)[:, None, None, None]
+    return (image + radius * change).clamp(0, 1)
+
+
+@lru_cache
+def trained_quantum_only(p: float = 0.05) -> HybridClassifier:
+    """A circuit of two qubits that alone tells three digits apart, under depolarising noise."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = HybridClassifier(
+            load_circuit("linear", num_qubits=2, reps=2),
+            load_backend("paper_noise", num_qubits=2, channel="depolarizing", p=p),
+            num_classes=3,
+            input_shape=DIGIT,
+            fusion="quantum_only",
+        )
+        images, labels = training_images()
+        images, labels = images[labels < 3], labels[labels < 3]
+        adam = torch.optim.Adam(model.parameters(), lr=5e-3)
+        for _ in range(6):
+            for batch in torch.randperm(len(labels)).split(64):
+                loss = cross_entropy(model(images[batch]), labels[batch])
+                adam.zero_grad()
+                loss.backward()
+                adam.step()
+    return model.eval()
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"fusion": "quantum_only"},
+        {"fusion": "dynamic"},
+        {"fusion": "entropy"},
+        {"fusion": "weighted_sum"},
+        {"fusion": "classical_only"},
+        {"branch": "none"},
+        {"branch": "control"},
+        {"branch": "control", "fusion": "quantum_only"},
+        {"features": "logits", "fusion": "quantum_only"},
+        {"readout": "basis_states"},
+        {"readout": "basis_states", "fusion": "quantum_only"},
+        {"readout": "basis_states", "fusion": "entropy"},
+        {"backend": "aer_ideal", "fusion": "quantum_only"},
+        {"circuit": {"readout": "z"}, "fusion": "quantum_only"},
+        {"circuit": {"encoding": "zz"}, "fusion": "quantum_only"},
+        {"circuit": {"encoding": "amplitude"}, "fusion": "quantum_only"},
+        {"circuit": {"reupload": True}, "fusion": "quantum_only"},
+    ],
+    ids=lambda changes: " ".join(map(str, changes.values())) or "product",
+)
+def test_leads_are_never_below_their_bounds(changes, norm):
+    model = hybrid(**changes)
+    bounds = MarginBounds(model, 64)
+    image = images_and_labels(4)[0][3].double()
+    whole, radius = bounds.model, 0.004 if norm == "linf" else 0.03
+    logits = whole(image[None])[0]
+    label = int(logits.argmax())
+    others = [k for k in range(3) if k != label]
+    for size in (radius / 10, radius):
+        leads = bounds.leads(Ball(image, norm, size), label)
+        found = whole(changed(image, norm, size, 60, seed=1))
+        if changes.get("fusion") in {
+            "dynamic",
+            "entropy",
+            "weighted_sum",
+        }:  # of these only the sign is bounded
+            if leads.transfer.min() > 0:
+                assert (found.argmax(1) == label).all()
+        else:
+            least = (found[:, [label]] - found[:, others]).amin(0)
+            assert (leads.transfer <= least + 1e-9).all()
+        assert (leads.generators <= leads.transfer + 1e-9).all()
+        assert leads.transfer.isfinite().all()
+
+
+@given(st.integers(0, 10**6), st.floats(1e-4, 0.02), st.sampled_from(["linf", "l2"]))
+@settings(max_examples=8, deadline=None)
+def test_no_difference_quotient_and_no_gradient_beats_the_bound_of_a_random_hybrid(seed, radius, norm):
+    model = hybrid(seed=seed, fusion="quantum_only" if seed % 2 else "product")
+    bounds = MarginBounds(model, 32)
+    image = torch.rand(DIGIT, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    logits = bounds.model(image[None])[0]
+    label = int(logits.argmax())
+    others = [k for k in range(3) if k != label]
+    leads = bounds.leads(Ball(image, norm, radius), label)
+    start = (logits[label] - logits[others]).detach()
+    fall = (start - leads.transfer) / radius  # a Lipschitz constant of the leads from the centre
+    pixels = image[None].clone().requires_grad_()
+    values = bounds.model(pixels)[0]
+    for k, other in enumerate(others):
+        (gradient,) = torch.autograd.grad(values[label] - values[other], pixels, retain_graph=True)
+        step = gradient.sign() if norm == "linf" else gradient / gradient.norm()
+        size = gradient.abs().sum() if norm == "linf" else gradient.norm()
+        assert fall[k] >= 0.98 * size  # no pixel lies on its bound here
+        after = bounds.model((image - radius * step[0]).clamp(0, 1)[None])[0]
+        assert fall[k] + 1e-9 >= (start[k] - (after[label] - after[other])) / radius
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_the_gradient_is_what_a_small_radius_costs(norm):
+    """For a radius of next to nothing the bound is the gradient's norm: hardly anything is lost on the way."""
+    bounds = MarginBounds(trained_hybrid(), 0)
+    image = 0.05 + 0.9 * images_and_labels(1)[0][0].double()
+    pixels = image[None].clone().requires_grad_()
+    logits = bounds.model(pixels)[0]
+    label = int(logits.argmax())
+    others = [k for k in range(10) if k != label]
+    leads = logits[label] - logits[others]
+    fall = (leads - bounds.leads(Ball(image, norm, 1e-6), label).transfer) / 1e-6
+    gradients = torch.stack(
+        [torch.autograd.grad(lead, pixels, retain_graph=True)[0].flatten() for lead in leads]
+    )
+    sizes = gradients.abs().sum(1) if norm == "linf" else gradients.norm(dim=1)
+    assert (fall >= sizes).all()
+    assert (fall <= 1.1 * sizes).all()
+
+
+@pytest.mark.parametrize("name", ["lipschitz", "noise"])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_no_attack_beats_a_certificate(name, norm):
+    model = trained_hybrid() if name == "lipschitz" else trained_quantum_only()
+    images, labels = images_and_labels(FEW, 10 if name == "lipschitz" else 3)
+    certificates = certify(model, images, labels, name, norm=norm, symbols=32)
+    assert [c.norm for c in certificates] == [norm] * len(certificates)
+    best = certificates[0]
+    with torch.no_grad():
+        assert torch.equal(best.predicted, model(images).argmax(1))
+    assert (best.radii[best.predicted == labels] > 0).all()
+    for image, label, radius in zip(images, labels, best.radii.tolist(), strict=True):
+        if radius == 0:
+            continue
+        for method, options in (
+            ("pgd", {"steps": 15}),
+            ("square" if norm == "linf" else "square_l2", {"proposals": 40}),
+        ):
+            data = image[None], label[None]
+            outcome = attack(model, *data, method, epsilon=radius, norm=norm, parameters=options)
+            assert not outcome.fooled.any()
+    for other in certificates[1:]:  # the paper's bound, from the generators alone
+        assert (other.radii <= best.radii + 1e-12).all()
+        assert (other.radii < best.radii).any()
+
+
+def test_a_linear_models_radius_is_its_margin_over_its_weights():
+    model = hybrid(branch="none", input_shape=(1, 4, 4), backbone="dnn")
+    model.backbone.layers = nn.Sequential(nn.Flatten())
+    model.head = nn.Linear(16, 3)
+    image = 0.4 + 0.2 * torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    logits = model(image)[0]
+    label = int(logits.argmax())
+    others = [k for k in range(3) if k != label]
+    rows = model.head.weight[label] - model.head.weight[others]
+    for norm, sizes in (("linf", rows.abs().sum(1)), ("l2", rows.norm(dim=1))):
+        truth = float(((logits[label] - logits[others]) / sizes).min())
+        (found,) = certify(model, image, torch.tensor([label]), "lipschitz", norm=norm)
+        assert truth / 1.08 < float(found.radii) < truth
+        assert found.figures["bound"] == "classical"
+
+
+class Halfspace(nn.Module):
+    """Two classes on either side of the middle of the first pixel; the smoothed classifier is known exactly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        lead = self.scale * (images[:, 0, 0, 0] - 0.5)
+        return torch.stack([-lead, lead], dim=1)
+
+
+def test_smoothing_a_halfspace_finds_the_distance_to_it():
+    images = torch.full((4, 1, 2, 2), 0.5)
+    images[:, 0, 0, 0] = torch.tensor([0.9, 0.7, 0.5, 0.2])
+    labels = torch.tensor([1, 1, 1, 0])
+    (found,) = certify(Halfspace(), images, labels, "smoothing", sigma=0.25, n=20_000, batch_size=4096)
+    truth = (images[:, 0, 0, 0] - 0.5).abs().double()
+    assert found.norm == "l2"
+    assert (found.radii <= truth).all()
+    assert torch.allclose(found.radii, truth, atol=0.02)
+    assert found.predicted.tolist() == [1, 1, -1, 0]  # in the middle it abstains
+    again = certify(Halfspace(), images, labels, "smoothing", sigma=0.25, n=20_000, batch_size=4096)[0]
+    assert torch.equal(found.radii, again.radii)
+    other = certify(Halfspace(), images, labels, "smoothing", sigma=0.25, n=20_000, batch_size=4096, seed=1)[
+        0
+    ]
+    assert not torch.equal(found.radii, other.radii)
+
+
+def test_no_attack_beats_smoothing():
+    """The attack is on the smoothed classifier: on the mean prediction under its noise."""
+    model, sigma = trained_cnn(), 0.25
+    images, labels = images_and_labels(8)
+    before = torch.get_rng_state(), model.training
+    (found,) = certify(model, images, labels, "smoothing", sigma=sigma, n=1000)
+    assert torch.equal(before[0], torch.get_rng_state()) and model.training == before[1]
+    right = found.predicted == labels
+    assert right.sum() > 4
+
+    class Noisy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, pixels: Tensor) -> Tensor:
+            return self.model(pixels + sigma * torch.randn_like(pixels))
+
+    smoothed = SmoothedClassifier(model, DIGIT, 10, CertificateSettings(sigma=sigma, n0=1000))
+    for image, label, radius in zip(images[right], labels[right], found.radii[right].tolist(), strict=True):
+        outcome = attack(
+            Noisy(),
+            image[None],
+            label[None],
+            "pgd",
+            epsilon=radius,
+            norm="l2",
+            parameters={"steps": 10},
+            eot=8,
+        )
+        counts = smoothed._prediction_counts(outcome.examples[0].numpy(), n=1000)
+        assert counts.argmax() == int(label)
+
+
+@pytest.mark.parametrize("q", [0.05, 0.4])
+@pytest.mark.parametrize("num_qubits", [1, 2, 3])
+def test_depolarising_noise_at_the_end_is_read_off_exactly(num_qubits, q):
+    """E_o = (1 - q) |o><o| + q I / D, so its share is q and Du et al.'s formula follows."""
+    size = 2**num_qubits
+    effects = torch.eye(size).double()[:, :, None] * torch.eye(size).double()[:, None, :]
+    effects = (1 - q) * effects + q * torch.eye(size).double() / size
+    paulis = torch.from_numpy(operators(torch.eye(4**num_qubits).double().numpy(), num_qubits))
+    coefficients = torch.einsum("oij,pji->op", effects.to(paulis.dtype), paulis).real / size
+    assert depolarising_share(coefficients, num_qubits) == pytest.approx(q)
+    privacy = Privacy(q, size)
+    assert privacy.epsilon(0.3) == pytest.approx(math.log(1 + size * (1 - q) * 0.3 / q))
+    ratio = math.exp(2 * privacy.epsilon(0.01))
+    assert privacy.distance(ratio) == pytest.approx(0.01)
+    assert privacy.distance(1.0) == privacy.distance(0.5) == 0
+
+
+@pytest.mark.parametrize("channel", sorted(CHANNELS))
+def test_outcomes_of_close_states_are_as_private_as_promised(channel):
+    template = load_circuit("full", num_qubits=2, reps=2)
+    network = ExactQNN(template, load_backend("paper_noise", num_qubits=2, channel=channel, p=0.2))
+    weights = torch.linspace(-2, 2, template.num_weights, dtype=torch.float64)
+    share = depolarising_share(network.simulator.evolved_readout(weights), 2)
+    assert 0 <= share < 1
+    assert (share > 0.01) == (channel in {"depolarizing", "mixed"})
+    if share < 1e-6:
+        return
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.rand(200, 6, generator=generator, dtype=torch.float64) * 2 - 1) * math.pi
+    moved = x + 0.05 * torch.randn(200, 6, generator=generator, dtype=torch.float64)
+    ratios = network.evaluate(moved, weights) / network.evaluate(x, weights)
+    distance = (moved - x).abs().sum(1) / 2
+    promised = torch.tensor([Privacy(share, 4).epsilon(min(1.0, float(d))) for d in distance])
+    assert (ratios.log() <= promised[:, None]).all()
+
+
+def test_announcing_a_class_changes_no_difference_between_classes():
+    generator = torch.Generator().manual_seed(0)
+    weight, bias = (
+        torch.randn(4, 8, generator=generator).double(),
+        torch.randn(4, generator=generator).double(),
+    )
+    chances = announced(weight, bias)
+    assert (chances >= 0).all()
+    assert (chances.sum(0) <= 1 + 1e-12).all()
+    outcomes = torch.rand(50, 8, generator=generator).double()
+    outcomes = outcomes / outcomes.sum(1, keepdim=True)
+    scores = outcomes @ weight.T + bias
+    ratio = (scores[:, :1] - scores[:, 1:]) / (outcomes @ (chances[:1] - chances[1:]).T)
+    assert torch.allclose(ratio, ratio[0, 0].expand_as(ratio))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "says"),
+    [
+        ("noise", {"branch": "none"}, "no circuit"),
+        ("noise", {"branch": "control"}, "no circuit"),
+        ("noise", {}, "classical branch"),
+        ("noise", {"fusion": "quantum_only", "backend": "aer_ideal"}, "no depolarising part"),
+        ("noise", {"fusion": "quantum_only", "circuit": {"readout": "z"}}, "observables"),
+        ("lipschitz", {"projection": "random_expansion", "features": "logits"}, "random projection"),
+        (
+            "noise",
+            {"projection": "random_expansion", "features": "logits", "fusion": "quantum_only"},
+            "random",
+        ),
+    ],
+)
+def test_what_a_certificate_cannot_say_it_says_in_one_line(name, changes, says):
+    images, labels = images_and_labels(2, 3)
+    with pytest.raises(DoesNotApplyError, match=says) as reason:
+        certify(hybrid(**changes), images, labels, name)
+    assert "\n" not in str(reason.value)
+
+
+def test_other_models_and_wrong_settings():
+    images, labels = images_and_labels(2)
+    with pytest.raises(DoesNotApplyError, match="Sequential"):
+        certify(trained_cnn(), images, labels, "lipschitz")
+    for name, settings_, says in (
+        ("smoothng", {}, "did you mean smoothing"),
+        ("smoothing", {"sigma": 0}, "sigma"),
+        ("smoothing", {"alpha": 0.7}, "alpha"),
+        ("smoothing", {"radii": ["1/0"]}, "radii"),
+    ):
+        with pytest.raises(InputError, match=says) as refusal:
+            certify(trained_cnn(), images, labels, name, **settings_)
+        assert "\n" not in str(refusal.value)
+    with pytest.raises(InputError, match="divide by 255"):
+        certify(trained_cnn(), 255 * images, labels, "smoothing")
+    assert set(CERTIFICATES) == {"smoothing", "lipschitz", "noise"}
