@@ -11,6 +11,8 @@ WORKERS ?= 2
 
 EXPERIMENT ?=
 RUN ?= last
+SWEEP ?=
+PAPER ?=
 STUDY ?= circuits
 KEYS = $(if $(CIRCUIT),circuit=$(CIRCUIT)) $(if $(DATASET),dataset=$(DATASET)) $(if $(SEED),seed=$(SEED)) \
 	$(if $(EPOCHS),training.epochs=$(EPOCHS)) $(SET)
@@ -19,7 +21,7 @@ ON = $(if $(BACKEND),backend=$(BACKEND))
 .PHONY: help
 help: ## Print this list
 	@echo "make TARGET [CIRCUIT=full] [BACKEND=aer_noisy] [DATASET=mnist] [EXPERIMENT=name] [SEED=0,1,2] [EPOCHS=3]"
-	@echo "            [SET=\"a.b=c ...\"] [RUN=runs/...] [DRY=1]"
+	@echo "            [SET=\"a.b=c ...\"] [RUN=runs/...] [SWEEP=runs/sweeps/...] [DRY=1]"
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 $(READY): setup.cfg pyproject.toml
@@ -47,13 +49,17 @@ attack: $(READY) ## Attack a trained run at full strength (ATTACK=pgd,apgd, ATTA
 verdict: $(READY) ## Judge whether a run's robustness figures may be believed
 	@$(BIN)/qshield verdict $(RUN) $(ON) $(SET)
 
+.PHONY: sweep
+sweep: $(READY) ## Train, attack and judge a grid of runs; killed and called again, it goes on (EXPERIMENT=paper/digits)
+	@$(BIN)/qshield sweep $(EXPERIMENT) $(ON) $(KEYS)
+
 .PHONY: certify
 certify: $(READY) ## Certify a run's predictions: radii within which they cannot change (CERTIFICATE=smoothing,lipschitz)
 	@$(BIN)/qshield certify $(RUN) $(if $(CERTIFICATE),certificate=$(CERTIFICATE)) $(ON) $(SET)
 
 .PHONY: report
-report: $(READY) ## Write what attacks on the last run (or RUN) found as one HTML page with figures
-	@$(BIN)/qshield report $(RUN)
+report: $(READY) ## Write what attacks on the last run (or RUN, or SWEEP) found as one HTML page; PAPER=mnist: beside the paper's
+	@$(BIN)/qshield report $(if $(PAPER),--paper $(PAPER)) $(or $(SWEEP),$(if $(PAPER),,$(RUN)))
 
 .PHONY: compare
 compare: $(READY) ## Make examples on the first of BACKEND=a,b and say how far the others are from it

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -19,8 +20,8 @@ from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.training import history
 from qshield_qiskit.training.fitting import fit
-from qshield_qiskit.training.history import Epoch
-from qshield_qiskit.training.keeping import BEST, HISTORY, LAST
+from qshield_qiskit.training.history import HISTORY, Epoch
+from qshield_qiskit.training.keeping import BEST, LAST
 from qshield_qiskit.training.task import ClassifierTask
 
 
@@ -73,6 +74,16 @@ def ctrl_c():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+def test_a_process_that_ignores_ctrl_c_trains_in_any_thread(digits, tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a job in the background
+    try:
+        with ThreadPoolExecutor() as threads:
+            rows = threads.submit(fit, make(digits), digits, some(epochs=1), tmp_path, 0).result()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(rows) == 1
 
 
 @pytest.mark.parametrize("backbone", ["dnn", "small_cnn"])  # both draw dropout
@@ -327,8 +338,11 @@ def test_training_leaves_torch_as_it_was(digits, tmp_path):
     assert (torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()) == before
 
 
-def test_two_processes_train_one_model(tmp_path):
-    """Spawned processes import the main script, so this one has to be a script of its own."""
+def test_two_processes_give_the_weights_of_one(tmp_path):
+    """At equal global batch, 101 images that do not divide evenly, and a backbone without batch norm and dropout.
+
+    Spawned processes import the main script, so this one has to be a script of its own.
+    """
     script = tmp_path / "distributed.py"
     script.write_text(
         textwrap.dedent(
@@ -341,20 +355,31 @@ def test_two_processes_train_one_model(tmp_path):
             from qshield_qiskit.models.hybrid import HybridClassifier
             from qshield_qiskit.training.fitting import fit
 
-            if __name__ == "__main__":
-                digits = load_dataset("digits", train_images=120, test_images=50, seed=0)
+            def train(folder, **options):
+                torch.manual_seed(0)
                 model = HybridClassifier(
                     load_circuit("full", 4), load_backend("aer_noisy", 4),
-                    num_classes=10, input_shape=digits.shape, backbone="dnn",
+                    num_classes=10, input_shape=digits.shape, backbone="mlp",
                 )
-                settings = TrainingSettings(
-                    epochs=2, batch_size=16, accelerator="cpu", devices=2, strategy="ddp", threads=1
-                )
-                rows = fit(model, digits, settings, Path("run"), seed=0)
+                before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+                settings = TrainingSettings(epochs=2, accelerator="cpu", threads=1, **options)
+                rows = fit(model, digits, settings, Path(folder), seed=0)
                 assert [row.epoch for row in rows] == [1, 2]
                 assert rows[1].train_loss < rows[0].train_loss
-                best = torch.load("run/checkpoints/best.ckpt", weights_only=True)["state_dict"]
+                best = torch.load(f"{folder}/checkpoints/best.ckpt", weights_only=True)["state_dict"]
                 assert torch.equal(best["model.head.weight"], model.head.weight)
+                return before, model.state_dict(), rows
+
+            if __name__ == "__main__":
+                digits = load_dataset("digits", train_images=112, test_images=50, seed=0)
+                assert len(digits.train) % 4 == 1
+                before, one, rows = train("one", batch_size=32)
+                _, two, rows_too = train("two", batch_size=16, devices=2, strategy="ddp")
+                moved = max(float((one[name] - before[name]).abs().max()) for name in one)
+                apart = max(float((one[name] - two[name]).abs().max()) for name in one)
+                assert moved > 1e-3, moved
+                assert apart < 1e-5, apart
+                assert abs(rows[-1].train_loss - rows_too[-1].train_loss) < 1e-5
                 print("trained")
             """
         )

@@ -53,6 +53,24 @@ def test_processes_share_an_epoch_evenly(monkeypatch, processes):
     assert together.sort().values.tolist() == list(range(101))
 
 
+@given(st.integers(8, 300), st.integers(2, 20), st.integers(2, 4))
+def test_processes_share_the_batches_of_one_that_takes_as_many_at_a_time(num_images, batch_size, processes):
+    whole = list(EpochBatches(num_images, batch_size * processes, shuffle_seed=0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.distributed.is_initialized", lambda: True)
+        patch.setattr("torch.distributed.get_world_size", lambda: processes)
+        shares = []
+        for rank in range(processes):
+            patch.setattr("torch.distributed.get_rank", lambda rank=rank: rank)
+            shares.append(list(EpochBatches(num_images, batch_size, shuffle_seed=0)))
+    together = [torch.cat(parts) for parts in zip(*shares, strict=True)]
+    assert min(len(part) for share in shares for part in share) >= 2
+    if len(together) == len(whole):  # a single process may leave more in a last batch of few images
+        assert all(torch.equal(one, other) for one, other in zip(whole, together, strict=True))
+    else:
+        assert num_images < 2 * processes * len(whole)
+
+
 def test_a_loader_serves_whole_batches_and_draws_no_global_random_numbers():
     split = Split(torch.rand(10, 1, 2, 2), torch.arange(10))
     torch.manual_seed(0)

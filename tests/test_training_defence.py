@@ -22,7 +22,7 @@ from qshield_qiskit.training.crafting import ascend, frozen, random_point
 from qshield_qiskit.training.defences import DEFENCES, build_defence
 from qshield_qiskit.training.defences.trades import divergence
 from qshield_qiskit.training.fitting import fit
-from qshield_qiskit.training.keeping import HISTORY
+from qshield_qiskit.training.history import HISTORY
 from qshield_qiskit.training.task import ClassifierTask
 
 CRAFTING = ["pgd", "trades", "fast", "free"]

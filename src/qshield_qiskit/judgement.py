@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,14 @@ from qshield_qiskit.config import AttackSettings, Settings
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import BudgetSpent, InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
-from qshield_qiskit.reporting.recording import image_set, put_row, put_worst_cases, shares, write_arrays
+from qshield_qiskit.reporting.recording import (
+    find_row,
+    image_set,
+    put_row,
+    put_worst_cases,
+    shares,
+    write_arrays,
+)
 from qshield_qiskit.reporting.robustness import VERDICT
 from qshield_qiskit.robustness.attacking import attack
 from qshield_qiskit.robustness.attacks import PRESETS, choose
@@ -45,6 +52,7 @@ def attack_run(
     source: Run | None = None,
     terms: Terms | None = None,
     announce: Announce | None = None,
+    anew: bool = True,
 ) -> list[Row]:
     """Attack a run's model and keep every outcome.
 
@@ -54,9 +62,10 @@ def attack_run(
         source: Another run, whose model the examples are made on (transfer).
         terms: On what terms a device is used.
         announce: Hears of every attack, for a progress bar.
+        anew: Whether an attack is repeated whose row, with the same settings on the same images, is there already.
 
     Returns:
-        The rows of robustness.json that are new, each attack of each epsilon, and the worst case of each epsilon.
+        The rows of robustness.json, new or there already: each attack of each epsilon, and each epsilon's worst case.
 
     Raises:
         InputError: A setting does not fit.
@@ -78,6 +87,12 @@ def attack_run(
             for epsilon in settings.radii() if method.bounded else [None]:
                 if epsilon == 0:
                     continue  # a curve's start, where nothing is changed and nobody fooled
+                norm = settings.norm or method.norms[0]
+                asked = _identity(name, norm, epsilon, method.model_dump(), target, source)
+                there = None if anew else find_row(run.folder, asked, image_set(range(len(target.labels))))
+                if there is not None:
+                    rows.append(there)
+                    continue
                 outcome = attack(
                     target.model,
                     target.images,
@@ -142,20 +157,40 @@ def standing_verdict(run: Run, dotted: Sequence[str] = (), *, progress: Any = No
 
     A quick one does not replace a full one of another ball or backend.
     """
-    keep = True
-    if (run.folder.path / VERDICT).is_file():
-        settings = runs.override(run.config, dotted, KEYS)
-        found: Row = run.folder.read_json(VERDICT, f"qshield verdict {run.folder.path}")
-        asked = {
-            "epsilon": _judged_radius(settings),
-            "backend": settings.backend.name,
-            "backend_options": backend_options(settings),
-            "eot": settings.attack.eot,
-        }
-        if all(found.get(key) == value for key, value in asked.items()):
-            return found
-        keep = bool(found.get("quick"))
+    found = kept_verdict(run)
+    if found is not None and _is_about(found, runs.override(run.config, dotted, KEYS)):
+        return found
+    keep = found is None or bool(found.get("quick"))
     return judge_run(run, dotted, quick=True, keep=keep, progress=progress)
+
+
+def kept_verdict(run: Run) -> Row | None:
+    """Give what the run's verdict.json holds, if there is one."""
+    if not (run.folder.path / VERDICT).is_file():
+        return None
+    found: Row = run.folder.read_json(VERDICT, f"qshield verdict {run.folder.path}")
+    return found
+
+
+def verdict_once(run: Run, *, quick: bool, progress: Any = None) -> Row:
+    """Give the verdict that the run already has under its own settings, else judge it; full is as good as quick."""
+    found = kept_verdict(run)
+    if found is not None and _is_about(found, run.config) and (quick or not found["quick"]):
+        wanted = run.config.verdict.images
+        if wanted is None or found["n"] == wanted:
+            return found
+    return judge_run(run, quick=quick, progress=progress)
+
+
+def _is_about(verdict: Row, settings: Settings) -> bool:
+    """Say whether a verdict is about this epsilon, backend and number of draws."""
+    asked = {
+        "epsilon": _judged_radius(settings),
+        "backend": settings.backend.name,
+        "backend_options": backend_options(settings),
+        "eot": settings.attack.eot,
+    }
+    return all(verdict.get(key) == value for key, value in asked.items())
 
 
 def _judged_radius(settings: Settings) -> float:
@@ -186,20 +221,7 @@ def _stand_in(target: Subject) -> HybridClassifier:
 def _keep(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Row:
     """Write an outcome's files and its row."""
     settings = target.settings
-    identity = {
-        "attack": outcome.attack,
-        "norm": outcome.norm,
-        "epsilon": outcome.epsilon,
-        "bpda": settings.attack.bpda,
-        "backend": settings.backend.name,
-        "backend_options": backend_options(settings),
-        "parameters": outcome.parameters,
-        "seed": outcome.seed,
-        "eot": settings.attack.eot,
-        "max_queries": settings.attack.max_queries,
-        "target": settings.attack.target,
-        "source": None if source is None else str(source.folder.path),
-    }
+    identity = _identity(outcome.attack, outcome.norm, outcome.epsilon, outcome.parameters, target, source)
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:8]
     radius = "" if outcome.epsilon is None else f"-{outcome.epsilon:.4g}"
     key = f"{outcome.attack}-{outcome.norm}{radius}-{digest}"
@@ -222,6 +244,32 @@ def _keep(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Ro
         "outcomes": f"outcomes/{key}.npz",
     }
     return put_row(run.folder, row)
+
+
+def _identity(
+    name: str,
+    norm: str,
+    epsilon: float | None,
+    parameters: Mapping[str, Any],
+    target: Subject,
+    source: Run | None,
+) -> Row:
+    """Give what tells a row of robustness.json from the others, besides the images."""
+    settings = target.settings
+    return {
+        "attack": name,
+        "norm": norm,
+        "epsilon": epsilon,
+        "bpda": settings.attack.bpda,
+        "backend": settings.backend.name,
+        "backend_options": backend_options(settings),
+        "parameters": dict(parameters),
+        "seed": settings.seed,
+        "eot": settings.attack.eot,
+        "max_queries": settings.attack.max_queries,
+        "target": settings.attack.target,
+        "source": None if source is None else str(source.folder.path),
+    }
 
 
 def _is_a_preset(settings: AttackSettings) -> bool:

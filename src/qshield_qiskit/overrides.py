@@ -64,14 +64,22 @@ def expand(dotted: Sequence[str]) -> list[list[str]]:
     >>> expand(["seed=0,1", "circuit.readout=[ZI,IZ]"])
     [['seed=0', 'circuit.readout=[ZI,IZ]'], ['seed=1', 'circuit.readout=[ZI,IZ]']]
     """
-    choices = []
-    for override in dotted:
-        key, _, value = override.partition("=")
-        parts = _split_at_commas(value)
-        if len(parts) > 1 and not all(part.strip() for part in parts):
-            raise InputError(f"override {override!r}: there is nothing between two commas")
-        choices.append([f"{key}={part}" for part in parts] if len(parts) > 1 else [override])
-    return [list(chosen) for chosen in itertools.product(*choices)]
+    return [list(chosen) for chosen in itertools.product(*map(alternatives, dotted))]
+
+
+def alternatives(override: str) -> list[str]:
+    """Give an override once for each of the values that commas outside brackets and quotes separate.
+
+    >>> alternatives("seed=0,1"), alternatives("circuit.readout=[ZI,IZ]")
+    (['seed=0', 'seed=1'], ['circuit.readout=[ZI,IZ]'])
+    """
+    key, _, value = override.partition("=")
+    parts = _split_at_commas(value)
+    if len(parts) == 1:
+        return [override]
+    if not all(part.strip() for part in parts):
+        raise InputError(f"override {override!r}: there is nothing between two commas")
+    return [f"{key}={part}" for part in parts]
 
 
 def read_yaml(path: Path, named: Set[str]) -> Tree:

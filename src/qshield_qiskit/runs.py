@@ -31,8 +31,7 @@ from qshield_qiskit.reporting.folder import CONFIG, LAST, RunFolder
 from qshield_qiskit.seeding import derive, seed_everything
 from qshield_qiskit.training.figures import classification_figures, classify, predict, quantum_share
 from qshield_qiskit.training.fitting import fit
-from qshield_qiskit.training.history import Epoch, read
-from qshield_qiskit.training.keeping import HISTORY
+from qshield_qiskit.training.history import HISTORY, Epoch, read
 
 METRICS = "metrics.json"
 EVALUATION_KEYS = ("backend", "evaluation", "data.root", "data.mirror")
@@ -132,7 +131,7 @@ def train(settings: Settings, *, resume: Run | None = None, progress: bool = Fal
             progress=progress,
         )
     except InputError:
-        if not (run.folder.path / HISTORY).exists():  # refused before it began: leave nothing behind
+        if resume is None and not (run.folder.path / HISTORY).exists():  # refused: leave nothing behind
             shutil.rmtree(run.folder.path)
         raise
     model.save_pretrained(run.folder.path)

@@ -19,6 +19,7 @@ COMMANDS = (
     "verdict",
     "certify",
     "compare",
+    "sweep",
     "report",
     "study",
     "export",

@@ -1,4 +1,4 @@
-"""Write what attacks found as one HTML page, with figures and the verdict."""
+"""Write what attacks found, or a sweep, as one HTML page; the paper's tables beside ours."""
 
 from __future__ import annotations
 
@@ -11,17 +11,29 @@ from matplotlib.figure import Figure
 
 from qshield_qiskit import runs
 from qshield_qiskit.cli.console import Json, emit, stdout, stdout_kept_for_json
+from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum import drawing
 from qshield_qiskit.reporting.report import write_report
 from qshield_qiskit.reporting.results import attack_commands, write_results
 from qshield_qiskit.reporting.results import results as results_of
 from qshield_qiskit.reporting.robustness import RobustRun, read_run
+from qshield_qiskit.reporting.sweep_folder import SWEEPS, SweepFolder, is_sweep
+from qshield_qiskit.reporting.sweep_report import (
+    Report,
+    default_path,
+    paper_report,
+    sweep_report,
+    write_sweep_report,
+)
 
 
 def command(
     which: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN ...]", help="Folders of attacked runs, or last; several are compared."),
+        typer.Argument(
+            metavar="[RUN ... | SWEEP]",
+            help="Folders of attacked runs, or last; several are compared. Or a sweep's folder.",
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="The page's file; report.html in the first run's folder unless given.")
@@ -30,12 +42,24 @@ def command(
         Path | None,
         typer.Option(help="Write the figures, on common images, to this name with .json and .md as well."),
     ] = None,
+    paper: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Show the paper's tables for mnist, organamnist, cifar10 or digits, with a sweep's beside them.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write one HTML page about attacked runs, and each figure as PNG and SVG in the first run's figures/.
 
-    Examples: qshield report; qshield report runs/digits/A runs/digits/B --output compared.html
+    Examples: qshield report; qshield report runs/digits/A runs/digits/B --output compared.html; qshield report
+    runs/sweeps/paper/digits; qshield report --paper mnist
     """
+    sweeps = [SweepFolder(Path(name)) for name in which or [] if is_sweep(name)]
+    if paper is not None or sweeps:
+        _report_sweep(sweeps, which or [], paper, output, results, json=json)
+        return
     with stdout_kept_for_json(json):
         loaded = [runs.load_run(name) for name in dict.fromkeys(which or ["last"])]
         attacked = [read_run(run.folder, runs.describe(run.config)) for run in loaded]
@@ -52,6 +76,43 @@ def command(
     )
     for path in kept:
         stdout.print(f"results  {path}", highlight=False, soft_wrap=True)
+
+
+def _report_sweep(
+    sweeps: Sequence[SweepFolder],
+    which: Sequence[str],
+    paper: str | None,
+    output: Path | None,
+    results: Path | None,
+    *,
+    json: bool,
+) -> None:
+    """Show a sweep's tables, the paper's, or both, and write them where there is a place for them."""
+    if len(which) > 1 or len(sweeps) < len(which):
+        raise InputError(
+            f"{' '.join(which)}: expected one sweep's folder, such as runs/{SWEEPS}/paper/digits"
+        )
+    if results is not None:
+        raise InputError("--results is about runs; a sweep has results.parquet, and its report a .md")
+    folder = sweeps[0] if sweeps else None
+    if folder is None and is_sweep(made := Path("runs") / SWEEPS / "paper" / str(paper)):
+        folder = SweepFolder(made)
+    report: Report = paper_report(paper, folder) if paper is not None else sweep_report(sweeps[0])
+    target = output or (None if folder is None else default_path(folder))
+    if target is not None and paper is not None and output is None:
+        target = target.with_name("paper.html")
+    written = [] if target is None else write_sweep_report(report, target)
+    if json:
+        tables = [
+            {"title": sheet.title, "headings": sheet.headings, "rows": sheet.rows} for sheet in report.sheets
+        ]
+        emit({"report": written[0] if written else None, "files": written, "tables": tables})
+        return
+    for sheet in report.sheets:
+        stdout.print(sheet.to_rich())
+        stdout.print()
+    for path in written:
+        stdout.print(f"report   {path}", highlight=False, soft_wrap=True)
 
 
 def _keep_results(path: Path, loaded: Sequence[runs.Run], attacked: Sequence[RobustRun]) -> list[Path]:

@@ -5,7 +5,7 @@ comes out is complete and checked, is saved beside the results, and loads back t
 """
 
 from qshield_qiskit.config.defence import DefenceSettings, NoiseSettings
-from qshield_qiskit.config.loading import Settings, load_settings, named_sections, validate
+from qshield_qiskit.config.loading import Settings, load_settings, load_sweep, named_sections, validate
 from qshield_qiskit.config.robustness import AttackSettings, CertificateSettings, VerdictSettings
 from qshield_qiskit.config.section import Count, NotNegative, Positive, Probability, Section
 from qshield_qiskit.config.sections import (
@@ -18,6 +18,7 @@ from qshield_qiskit.config.sections import (
     TrainingSettings,
 )
 from qshield_qiskit.config.studies import CircuitStudySettings
+from qshield_qiskit.config.sweep import SweepSettings
 
 __all__ = [
     "AttackSettings",
@@ -37,9 +38,11 @@ __all__ = [
     "Probability",
     "Section",
     "Settings",
+    "SweepSettings",
     "TrainingSettings",
     "VerdictSettings",
     "load_settings",
+    "load_sweep",
     "named_sections",
     "validate",
 ]

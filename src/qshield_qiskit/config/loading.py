@@ -22,6 +22,7 @@ from qshield_qiskit.config.sections import (
     ModelSettings,
     TrainingSettings,
 )
+from qshield_qiskit.config.sweep import SweepSettings
 from qshield_qiskit.errors import InputError
 
 DEFAULT_EXPERIMENT = "digits"
@@ -87,13 +88,8 @@ def load_settings(experiment: str | Path | None = None, dotted: Sequence[str] = 
         InputError: No such experiment, a file that is no YAML mapping, an unknown key, a value out of range.
     """
     changes = overrides.parse(dotted, named_sections())
-    if experiment is None:
-        wanted = overrides.look_up(changes, "dataset.name")
-        known = isinstance(wanted, str) and wanted in catalog.find("experiments")
-        experiment = wanted if known else DEFAULT_EXPERIMENT
-    found = catalog.entry("experiments", str(experiment))
-    content = overrides.read_yaml(found.path, named_sections())
-    content.setdefault("experiment", re.sub(r"[^\w.+/-]+", "-", found.name))
+    found, content = _read(experiment, changes)
+    content.pop("sweep", None)  # for `load_sweep`
     try:
         validate(content)
     except InputError as error:
@@ -101,6 +97,47 @@ def load_settings(experiment: str | Path | None = None, dotted: Sequence[str] = 
     for section in ("circuit", "backend"):
         _leave_behind(content, changes, section)
     return validate(overrides.merge(content, changes))
+
+
+def load_sweep(experiment: str | Path | None = None, dotted: Sequence[str] = ()) -> SweepSettings:
+    """Read what an experiment says about a sweep.
+
+    Args:
+        experiment: As for `load_settings`.
+        dotted: Overrides; of `sweep.` settings alone, and of the data set that may name the experiment.
+
+    Returns:
+        The checked settings; the defaults, without an axis, where the experiment has no section `sweep`.
+
+    Raises:
+        InputError: As for `load_settings`.
+    """
+    changes = overrides.parse(dotted, named_sections())
+    found, content = _read(experiment, changes)
+    given = content.get("sweep") or {}
+    section = {"sweep": given | changes.get("sweep", {}) if isinstance(given, dict) else given}
+    try:
+        return _SweepFile.model_validate(section).sweep
+    except ValidationError as error:
+        raise InputError(f"{found.path}: {overrides.explain(error, _SweepFile)}") from error
+
+
+class _SweepFile(Section):
+    """The part of an experiment's file that only a sweep reads."""
+
+    sweep: SweepSettings = SweepSettings()
+
+
+def _read(experiment: str | Path | None, changes: dict[str, Any]) -> tuple[catalog.Entry, dict[str, Any]]:
+    """Find an experiment's file and read it."""
+    if experiment is None:
+        wanted = overrides.look_up(changes, "dataset.name")
+        known = isinstance(wanted, str) and wanted in catalog.find("experiments")
+        experiment = wanted if known else DEFAULT_EXPERIMENT
+    found = catalog.entry("experiments", str(experiment))
+    content = overrides.read_yaml(found.path, named_sections())
+    content.setdefault("experiment", re.sub(r"[^\w.+/-]+", "-", found.name))
+    return found, content
 
 
 def _leave_behind(content: dict[str, Any], changes: dict[str, Any], section: str) -> None:

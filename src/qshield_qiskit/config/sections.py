@@ -107,7 +107,7 @@ class BackendSettings(Section):
 class ModelSettings(Section):
     """The classifier around the circuit."""
 
-    backbone: Literal["small_cnn", "resnet18", "dnn"] = "small_cnn"
+    backbone: Literal["small_cnn", "resnet18", "dnn", "mlp"] = "small_cnn"
     """Network that turns an image into features."""
     branch: Literal["circuit", "control", "none"] = "circuit"
     """What stands beside the classical head: the circuit, a small MLP of equal size, or nothing."""
@@ -154,7 +154,7 @@ class TrainingSettings(Section):
     epochs: Count = 10
     """Passes over the training images."""
     batch_size: Count = 128
-    """Images in one training step."""
+    """Images in one training step, in each of several processes."""
     learning_rate: Positive = 1e-3
     """Step size of Adam."""
     weight_decay: NotNegative = 1e-4

@@ -6,10 +6,11 @@ from torch import nn
 
 from qshield_qiskit.errors import InputError, unknown
 from qshield_qiskit.models.dnn import DNN
+from qshield_qiskit.models.mlp import MLP
 from qshield_qiskit.models.resnet18 import ResNet18
 from qshield_qiskit.models.small_cnn import SmallCNN
 
-BACKBONES = ("small_cnn", "resnet18", "dnn")
+BACKBONES = ("small_cnn", "resnet18", "dnn", "mlp")
 
 
 def build_backbone(name: str, input_shape: tuple[int, int, int], *, pretrained: bool = False) -> nn.Module:
@@ -39,4 +40,6 @@ def build_backbone(name: str, input_shape: tuple[int, int, int], *, pretrained: 
             return ResNet18(input_shape, pretrained=pretrained)
         case "dnn":
             return DNN(input_shape)
+        case "mlp":
+            return MLP(input_shape)
     raise unknown("backbone", name, BACKBONES)

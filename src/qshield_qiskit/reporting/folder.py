@@ -29,7 +29,7 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, root: Path, experiment: str, seed: int, config: str) -> RunFolder:
+    def create(cls, root: Path, experiment: str, seed: int, config: str, suffix: str = "") -> RunFolder:
         """Make the folder of a new run.
 
         Args:
@@ -37,6 +37,7 @@ class RunFolder:
             experiment: Name of the experiment; it may have slashes.
             seed: The run's seed.
             config: Content of config.yaml, the first file in it.
+            suffix: What its name ends in.
 
         Raises:
             InputError: The folder cannot be made.
@@ -44,7 +45,7 @@ class RunFolder:
         name = f"{datetime.now():%Y%m%d-%H%M%S}-{seed}"
         count = 1
         while True:  # a run started in the same second keeps its folder
-            path = root / experiment / (name if count == 1 else f"{name}.{count}")
+            path = root / experiment / ((name if count == 1 else f"{name}.{count}") + suffix)
             try:
                 path.mkdir(parents=True)
                 break

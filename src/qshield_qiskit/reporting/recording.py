@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -62,6 +63,17 @@ def put_row(folder: RunFolder, row: Row) -> Row:
             row = row | {"presets": sorted({*row["presets"], *old.get("presets", [])})}
     folder.write_json(ROBUSTNESS, [*(old for old in rows if old not in replaced), row])
     return row
+
+
+def find_row(folder: RunFolder, identity: Row, images: str) -> Row | None:
+    """Find an attack's row of these settings on this set of images, with its outcomes; None if there is none."""
+    rows = read_rows(folder) if (folder.path / ROBUSTNESS).is_file() else []
+    wanted = json.loads(json.dumps(identity | {"image_set": images}))
+    for row in rows:
+        there = all(row.get(key) == value for key, value in wanted.items())
+        if there and (folder.path / row["outcomes"]).is_file():
+            return row
+    return None
 
 
 def shares(attacked: int, fooled: int, count: int, *, targeted: bool = False) -> Row:
@@ -135,6 +147,24 @@ def _put_worst_case(folder: RunFolder, ball: tuple[Any, ...], first: Row) -> Row
     write_arrays(folder, row["outcomes"], {**kept, "correct": correct, "fooled": fooled})
     put_row(folder, row)
     return row
+
+
+def worst_case_share(folder: RunFolder, rows: Sequence[Row]) -> float | None:
+    """Give the share of the images, of those that were attacked, that any bounded attack among rows fooled.
+
+    Args:
+        folder: The run's folder.
+        rows: Of one set of images; those of the largest ball in the sup norm count, or else in another norm.
+    """
+    bounded = [row for row in rows if row["epsilon"] is not None and row["attack"] != WORST_CASE]
+    if not bounded:
+        return None
+    ball = max((row["norm"] == "linf", row["epsilon"], row["norm"]) for row in bounded)
+    members = [row for row in bounded if (row["epsilon"], row["norm"]) == ball[1:]]
+    outcomes = [read_outcome(folder, row) for row in members]
+    correct = np.logical_and.reduce([outcome["correct"] for outcome in outcomes])
+    fooled = np.logical_or.reduce([outcome["fooled"] for outcome in outcomes])
+    return float(fooled[correct].mean()) if correct.any() else None
 
 
 def digest(content: tuple[Any, ...]) -> str:

@@ -24,7 +24,7 @@ from qshield_qiskit.reporting.robustness import (
     radius_title,
 )
 
-CLASSICAL = {"small_cnn": "cnn", "resnet18": "cnn", "dnn": "dnn"}
+CLASSICAL = {"small_cnn": "cnn", "resnet18": "cnn", "dnn": "dnn", "mlp": "mlp"}
 
 
 @dataclass(frozen=True)
@@ -154,14 +154,12 @@ def results(runs: Sequence[RobustRun], commands: Sequence[str]) -> list[dict[str
 
 def _item(block: Block, images: NDArray[np.int64], command: str) -> dict[str, Any]:
     run, settings = block.run, yaml.safe_load(block.run.config)
-    branch, backbone = settings["model"]["branch"], settings["model"]["backbone"]
-    model = {"none": CLASSICAL.get(backbone, backbone), "control": "control"}
     shares = {name: Share(int(block.fooled(name, images).sum()), len(images)) for name in block.rows}
     worst = Share(int(block.worst_case(images).sum()), len(images))
     first, verdict = block.figures, block.verdict
     return {
         "dataset": settings["dataset"]["name"],
-        "model": model.get(branch, f"hqcnn-{settings['circuit']['name']}"),
+        "model": model_name(settings),
         "defence": settings["training"].get("defence", {"name": "none"})["name"],
         "backend": block.backend,
         "eot": first.get("eot", 1),
@@ -191,6 +189,13 @@ def _item(block: Block, images: NDArray[np.int64], command: str) -> dict[str, An
         else [check["name"] for check in verdict["checks"] if check["passed"] is False],
         "command": command,
     }
+
+
+def model_name(settings: Mapping[str, Any]) -> str:
+    """Name a model by its branches: cnn, dnn, control or hqcnn-<template>, given its settings as plain values."""
+    branch, backbone = settings["model"]["branch"], settings["model"]["backbone"]
+    model = {"none": CLASSICAL.get(backbone, backbone), "control": "control"}
+    return str(model.get(branch, f"hqcnn-{settings['circuit']['name']}"))
 
 
 def _rounded(value: Any) -> Any:

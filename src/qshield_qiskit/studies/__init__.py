@@ -19,7 +19,7 @@ from qshield_qiskit import overrides
 from qshield_qiskit.config import Section
 from qshield_qiskit.errors import InputError, unknown
 
-STUDIES = ("circuits",)
+STUDIES = ("circuits", "unseen")
 """Names of the files that hold a study."""
 
 Announce = Callable[[str, int, int], None]

@@ -18,13 +18,13 @@ Batch = tuple[Tensor, Tensor]  # (B, C, H, W) in [0, 1], (B,)
 class EpochBatches:
     """Indices of one epoch's batches, shared out among the processes of a distributed run.
 
-    The batches are of equal size to within one image, and every process gets as many as the others. None is
-    left with a single image, which batch norm could not use: a batch size of 2 takes 3 images where one would
-    be left over.
+    The batches are of equal size to within one image, and every process gets as many as the others: a share of each
+    batch that a single process would take with as many times the batch size. None is left with a single image, which
+    batch norm could not use: a batch size of 2 takes 3 images where one would be left over.
 
     Args:
         num_images: Number of images.
-        batch_size: Most images in a batch.
+        batch_size: Most images in a batch of one process.
         shuffle_seed: Seed of the order, which changes with every epoch; None keeps the images in order.
     """
 
@@ -39,16 +39,16 @@ class EpochBatches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        wanted = math.ceil(self.num_images / self.batch_size / _num_processes())
-        return max(1, min(wanted, self.num_images // (2 * _num_processes())))
+        wanted = math.ceil(self.num_images / self.batch_size / num_processes())
+        return max(1, min(wanted, self.num_images // (2 * num_processes())))
 
     def __iter__(self) -> Iterator[Tensor]:
         order = torch.arange(self.num_images)
         if self.shuffle_seed is not None:
             generator = torch.Generator().manual_seed(derive(self.shuffle_seed, "epoch", self.epoch))
             order = torch.randperm(self.num_images, generator=generator)
-        processes = _num_processes()
-        yield from order.tensor_split(len(self) * processes)[_rank() :: processes]
+        for batch in order.tensor_split(len(self)):
+            yield batch.tensor_split(num_processes())[_rank()]
 
 
 class Batches:
@@ -81,7 +81,8 @@ class Batches:
             yield from itertools.repeat(batch, self.replays)
 
 
-def _num_processes() -> int:
+def num_processes() -> int:
+    """Count the processes of a distributed run; 1 in any other."""
     return torch.distributed.get_world_size() if _distributed() else 1
 
 

@@ -23,8 +23,8 @@ from qshield_qiskit.seeding import derive, seed_everything
 from qshield_qiskit.training import history
 from qshield_qiskit.training.batches import Batches
 from qshield_qiskit.training.defences import build_defence
-from qshield_qiskit.training.history import Epoch
-from qshield_qiskit.training.keeping import BEST, HISTORY, LAST, Keeper
+from qshield_qiskit.training.history import HISTORY, Epoch
+from qshield_qiskit.training.keeping import BEST, LAST, Keeper
 from qshield_qiskit.training.noise_aware import build_devices
 from qshield_qiskit.training.parts import trained_alone
 from qshield_qiskit.training.progress import EpochProgress
@@ -178,5 +178,5 @@ def _interruptible() -> Iterator[None]:
             raise KeyboardInterrupt from error
         raise
     finally:
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and handler is not None:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and handler not in {None, signal.SIG_IGN}:
             signal.signal(signal.SIGINT, handler)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
 
+HISTORY = "history.csv"
+
 
 class Epoch(NamedTuple):
     """What one epoch came to."""

@@ -13,11 +13,10 @@ from lightning.pytorch.callbacks import Checkpoint
 from qshield_qiskit import seeding
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.training import history
-from qshield_qiskit.training.history import Epoch
+from qshield_qiskit.training.history import HISTORY, Epoch
 from qshield_qiskit.training.quiet import silence_lightning
 from qshield_qiskit.training.task import ClassifierTask
 
-HISTORY = "history.csv"
 BEST = "checkpoints/best.ckpt"
 LAST = "checkpoints/last.ckpt"
 

@@ -15,7 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from qshield_qiskit.config import DefenceSettings
 from qshield_qiskit.models.hybrid import HybridClassifier
-from qshield_qiskit.training.batches import Batch
+from qshield_qiskit.training.batches import Batch, num_processes
 from qshield_qiskit.training.defences import Defence
 from qshield_qiskit.training.lipschitz import build_penalty
 from qshield_qiskit.training.noise_aware import Devices
@@ -117,7 +117,17 @@ class ClassifierTask(LightningModule):
         if self.penalty is not None:
             loss = loss + self.lipschitz_weight * self.penalty(self.model)
         self.train_loss.update(fused.detach(), len(labels))
-        return {"loss": loss, "fused": fused.detach()}
+        return {"loss": loss * self._share(labels), "fused": fused.detach()}
+
+    def _share(self, labels: Tensor) -> float:
+        """Weigh the mean over a process's share of a batch, so that the mean over processes is that of the batch."""
+        processes = num_processes()
+        if processes == 1:
+            return 1.0
+        count = torch.tensor(float(len(labels)), device=labels.device)
+        total = count.clone()
+        torch.distributed.all_reduce(total)
+        return float(count * processes / total)
 
     def _epochs(self, batch_index: int) -> float:
         """Count the epochs up to the end of a step."""

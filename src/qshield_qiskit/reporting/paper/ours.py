@@ -1,0 +1,109 @@
+"""Our figures of the paper's models, from the rows of a sweep."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from qshield_qiskit.reporting.robustness import WORST_CASE
+from qshield_qiskit.reporting.sweep_table import VERDICTS, Line, Row, attacks_of, groups
+
+PAPER = "paper"
+"""Name of the group of attacks with the paper's parameters."""
+FULL = "full strength"
+"""Name of the group of attacks at full strength."""
+
+AXIS = "model"
+"""The axis whose values are named like the paper's models."""
+
+SHORT = {"no masking detected": "no masking", "masking detected": "MASKING", "suspect": "suspect"}
+
+
+class Ours:
+    """The models of a sweep by the paper's names.
+
+    Args:
+        rows: Of results.parquet; empty where there is no sweep.
+        command: What would make them.
+    """
+
+    def __init__(self, rows: Sequence[Row], command: str) -> None:
+        self.rows, self.command = rows, command
+        members: dict[str, list[Row]] = {}
+        for row in rows:
+            members.setdefault(str(json.loads(row["choices"]).get(AXIS)), []).append(row)
+        self.lines = {name: Line(name, of) for name, of in members.items()}
+
+    def cells(self, name: str) -> Callable[[str], list[float]]:
+        """Give a figure of a model's cells, one a seed."""
+
+        def figures(model: str) -> list[float]:
+            line = self.lines.get(model)
+            return [] if line is None else [row[name] for row in line.cells if row[name] is not None]
+
+        return figures
+
+    def attacks(self, group: str, attack: str, name: str = "asr_own") -> Callable[[str], list[float]]:
+        """Give a figure of an attack on a model, one a seed."""
+
+        def figures(model: str) -> list[float]:
+            line = self.lines.get(model)
+            found = [] if line is None else line.attacks(group, attack)
+            return [row[name] for row in found if row[name] is not None]
+
+        return figures
+
+    def cost(self, model: str) -> float | None:
+        """Give the mean over seeds of the seconds of training and test."""
+        pairs = zip(self.cells("train_seconds")(model), self.cells("inference_seconds")(model), strict=True)
+        return _mean([train + test for train, test in pairs])
+
+    def seconds(self, group: str, attack: str) -> Callable[[str], float | None]:
+        """Give the mean over seeds of an attack's seconds."""
+        return lambda model: _mean(self.attacks(group, attack, "seconds")(model))
+
+    def verdict(self, model: str) -> str:
+        """Give the worst verdict over seeds, shortly."""
+        line = self.lines.get(model)
+        found = [row["verdict"] for row in line.cells if row["verdict"]] if line else []
+        return SHORT[min(found, key=VERDICTS.index)] if found else ""
+
+    def verdict_note(self) -> str:
+        """Say what the verdicts are worth."""
+        judged = {row["digest"]: row for row in self.rows if row["verdict"]}
+        if not judged:
+            return "There is no verdict on ours yet."
+        quick = "quick " if any(row["verdict_quick"] for row in judged.values()) else ""
+        seeds = len({row["seed"] for row in judged.values()})
+        return (
+            f"Verdict: the worst of the {quick}verdicts on {seeds} seed{'s' * (seeds != 1)}; it is about the model and "
+            "the radius, whatever the attacks' parameters."
+        )
+
+    def is_weak(self, attack: str) -> bool:
+        """Say whether an attack's steps cannot cross the ball with the paper's parameters."""
+        return any(row["weak"] for row in self.rows if (row["group"], row["attack"]) == (PAPER, attack))
+
+    def other_attacks(self, group: str) -> list[str]:
+        """List the attacks of a group."""
+        return [name for name in attacks_of(self.rows, group) if name != WORST_CASE]
+
+    def notes(self) -> list[str]:
+        """Say what ours are of."""
+        if not self.rows:
+            return [f"Ours are not there yet; make them with: {self.command}"]
+        counts = sorted({row["n"] for row in self.rows if row["n"]})
+        seeds = sorted({row["seed"] for row in self.rows})
+        threads = sorted({row["threads"] for row in self.rows if row["threads"]})
+        datasets: list[Any] = sorted({row["dataset"] for row in self.rows})
+        return [
+            f"Ours: {', '.join(datasets)}, seeds {', '.join(map(str, seeds))}, ± half the 95 % t interval; attacked: "
+            f"{counts[-1] if counts else 0} images, groups {', '.join(groups(self.rows)) or 'none'}; "
+            f"{', '.join(map(str, threads)) or '?'} thread a cell."
+        ]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.fmean(values) if values else None

@@ -1,0 +1,203 @@
+"""From an experiment and what was typed to the cells of a grid; nothing is run here."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qshield_qiskit import overrides
+from qshield_qiskit.config import Settings, SweepSettings, load_settings, load_sweep, named_sections
+from qshield_qiskit.errors import InputError, unknown
+
+SEED = "seed"
+
+ELSEWHERE = {"runs", "experiment", "attack", "verdict", "certificate", "evaluation"}
+"""Sections that a trained model does not depend on."""
+PLACES = {"data": {"root", "mirror"}, "training": {"threads"}}
+"""Settings of other sections that it does not depend on either."""
+SECOND_BRANCH = {"model": {"fusion", "features", "projection", "detach_circuit", "readout"}}
+"""Settings of the second branch, beside `circuit` and `backend`; a model without that branch ignores them."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of a grid.
+
+    Attributes:
+        choices: By axis, the value as it is typed.
+        settings: All settings of its run.
+        attacks: By group, overrides for `qshield attack`.
+        verdict: "none", "quick" or "full".
+    """
+
+    choices: Mapping[str, str]
+    settings: Settings
+    attacks: Mapping[str, tuple[str, ...]]
+    verdict: str
+
+    @property
+    def label(self) -> str:
+        """What tells it from the other cells: `CNN, seed 0`."""
+        words = [f"seed {value}" if axis == SEED else value for axis, value in self.choices.items()]
+        return ", ".join(words) or f"seed {self.settings.seed}"
+
+    @property
+    def training(self) -> str:
+        """Name all that its trained model depends on; cells that share it share a run."""
+        return _hash(training_settings(self.settings))
+
+    @property
+    def line(self) -> str:
+        """Name what it has in common with its other seeds."""
+        return _hash([training_settings(self.settings.model_copy(update={"seed": 0})), self._attacked()])
+
+    @property
+    def twin(self) -> str:
+        """Name what it has in common with its twin, the same model without a second branch."""
+        plain = self.settings.model.model_copy(update={"branch": "none"})
+        alone = self.settings.model_copy(update={"seed": 0, "model": plain})
+        return _hash([training_settings(alone), self._attacked()])
+
+    @property
+    def digest(self) -> str:
+        """Name the training, and all that is done with it."""
+        return _hash([self.training, self._attacked(), self.verdict])
+
+    def _attacked(self) -> list[Any]:
+        settings = self.settings.model_dump(mode="json", include={"attack", "verdict", "evaluation"})
+        return [settings, {group: list(dotted) for group, dotted in self.attacks.items()}]
+
+
+def training_settings(settings: Settings) -> dict[str, Any]:
+    """Give the settings that a trained model depends on, as plain values.
+
+    Without a second branch it does not depend on circuit, backend and fusion, so that a grid of circuits has one twin.
+    """
+    tree = settings.model_dump(mode="json", exclude=ELSEWHERE)
+    left_out = dict(PLACES)
+    if settings.model.branch == "none":
+        left_out |= SECOND_BRANCH
+        del tree["circuit"], tree["backend"]
+    elif settings.model.branch == "control":
+        del tree["backend"]
+    return {
+        section: {k: v for k, v in content.items() if k not in left_out.get(section, ())}
+        if isinstance(content, dict)
+        else content
+        for section, content in tree.items()
+    }
+
+
+def expand(
+    experiment: str | Path | None, dotted: Sequence[str], **common: Any
+) -> tuple[SweepSettings, list[Cell]]:
+    """Expand an experiment's grid, and what was typed, into cells.
+
+    Args:
+        experiment: A name of experiments/ or a YAML file; None as for `load_settings`.
+        dotted: Overrides. Commas make an axis; a value for an axis of the file takes that axis's place, or chooses
+            among its names.
+        common: Sections whose settings are the same in every cell whatever was typed, such as `training={...}`.
+
+    Returns:
+        What the sweep does, and its cells, the last axis varying fastest. Cells that would do the same are one.
+
+    Raises:
+        InputError: A setting or value that does not exist, or two axes that set the same.
+    """
+    for_sweep = [override for override in dotted if override.startswith("sweep.")]
+    typed = [override for override in dotted if not override.startswith("sweep.")]
+    sweep = load_sweep(experiment, [*_of_the_data_set(typed), *for_sweep])
+    axes = {name: _values(name, values) for name, values in sweep.axes.items()}
+    bundles = {name for name, values in sweep.axes.items() if isinstance(values, dict)}
+    fixed: list[str] = []
+    for override in typed:
+        key = override.partition("=")[0]
+        choices = overrides.alternatives(override)
+        if key in bundles:
+            axes[key] = _chosen(key, axes[key], choices)
+        elif len(choices) > 1:
+            axes[key] = {choice.partition("=")[2]: (choice,) for choice in choices}
+        else:
+            axes.pop(key, None)
+            fixed.append(override)
+    _refuse_shadows(axes, fixed)
+    cells: dict[str, Cell] = {}
+    for point in itertools.product(*(values.items() for values in axes.values())):
+        choices_here = dict(zip(axes, (label for label, _ in point), strict=True))
+        words = [*fixed, *(override for _, chosen in point for override in chosen)]
+        cell = Cell(choices_here, _settled(experiment, words, common), sweep.attacks, sweep.verdict)
+        cells.setdefault(cell.digest, cell)
+    return sweep, _with_few_verdicts(sweep, list(cells.values()))
+
+
+def _settled(experiment: str | Path | None, words: Sequence[str], common: Mapping[str, Any]) -> Settings:
+    settings = load_settings(experiment, words)
+    changed: dict[str, Any] = {}
+    for section, content in common.items():
+        before = getattr(settings, section)
+        changed[section] = before.model_copy(update=content) if isinstance(content, dict) else content
+    return settings.model_copy(update=changed)
+
+
+def _values(axis: str, values: Sequence[Any] | Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Give an axis of a file as overrides by label."""
+    if isinstance(values, Mapping):
+        return dict(values)
+    words = [value if isinstance(value, str) else json.dumps(value) for value in values]
+    return {word: (f"{axis}={word}",) for word in words}
+
+
+def _chosen(
+    axis: str, known: Mapping[str, tuple[str, ...]], choices: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Choose among the names of an axis."""
+    labels = [choice.partition("=")[2] for choice in choices]
+    for label in labels:
+        if label not in known:
+            raise unknown(f"value of the axis {axis}", label, known)
+    return {label: known[label] for label in labels}
+
+
+def _refuse_shadows(axes: Mapping[str, Mapping[str, tuple[str, ...]]], fixed: Sequence[str]) -> None:
+    """Refuse a setting that two axes, or an axis and what was typed, would both set."""
+    owners: dict[str, str] = {_key(override): "what was typed" for override in fixed}
+    for axis, values in axes.items():
+        own = {_key(override) for chosen in values.values() for override in chosen}
+        for key in sorted(own):
+            if key in owners:
+                raise InputError(
+                    f"{key}: set by {owners[key]} and by the axis {axis} too; leave one out, or choose among the "
+                    f"axis's values: {axis}={','.join(values)}"
+                )
+        owners |= dict.fromkeys(own, f"the axis {axis}")
+
+
+def _key(override: str) -> str:
+    key = override.partition("=")[0]
+    return f"{key}.name" if key in named_sections() else key
+
+
+def _of_the_data_set(typed: Sequence[str]) -> list[str]:
+    """Keep the override that may name the experiment."""
+    return [override for override in typed if _key(override) == "dataset.name" and "," not in override]
+
+
+def _with_few_verdicts(sweep: SweepSettings, cells: Sequence[Cell]) -> list[Cell]:
+    """Leave the verdict to the first seeds, if not all are to have one."""
+    if sweep.verdict_seeds is None:
+        return list(cells)
+    judged = list(dict.fromkeys(cell.settings.seed for cell in cells))[: sweep.verdict_seeds]
+    return [
+        Cell(c.choices, c.settings, c.attacks, c.verdict if c.settings.seed in judged else "none")
+        for c in cells
+    ]
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:10]

@@ -1,0 +1,209 @@
+"""Whole sweeps in processes of their own: what they leave behind, and that kill -9 loses nothing that was finished."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qshield_qiskit.intervals import wilson_interval
+from qshield_qiskit.reporting.folder import RunFolder
+from qshield_qiskit.reporting.recording import read_outcome, read_rows
+from qshield_qiskit.reporting.sweep_folder import SweepFolder
+from qshield_qiskit.reporting.sweep_results import from_parquet
+from qshield_qiskit.training import history
+
+SMALL = (
+    "model.backbone=dnn",
+    "data.train_images=200",
+    "data.test_images=40",
+    "training.epochs=4",
+    "circuit.num_qubits=2",
+    "attack.images=30",
+)
+GROUPS = "sweep.attacks={weak: [attack=fgsm], strong: ['attack=pgd,mim', attack.options.steps=5]}"
+
+
+def sweep(folder, *words, groups=GROUPS):
+    command = [sys.executable, "-m", "qshield_qiskit", "sweep", "digits", *SMALL, groups, *words]
+    return subprocess.Popen(
+        [*command, "sweep.verdict=none"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finished(process, status=0):
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == status, err
+    return out, err
+
+
+AXES = (
+    "sweep.axes={seed: [0, 1], model: {twin: [model.branch=none], hybrid: [backend=aer_ideal], "
+    "broken: [dataset.file=no.npz]}}"
+)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """Hybrid and twin under two seeds, and a cell that cannot be: there are no million training images."""
+    folder = tmp_path_factory.mktemp("sweep")
+    out, err = finished(sweep(folder, AXES, "--json", "--workers", "1"), status=1)
+    return SweepFolder(folder / "runs" / "sweeps" / "digits"), json.loads(out), err
+
+
+def test_every_cell_is_done_or_set_aside_with_its_reason(swept):
+    folder, summary, _ = swept
+    assert (summary["cells"], summary["done"]) == (6, 4)
+    assert [failure["cell"] for failure in summary["failed"]] == ["seed 0, broken", "seed 1, broken"]
+    for failure in summary["failed"]:
+        assert "no.npz" in failure["reason"]
+        assert failure["doing"] == "train"
+        assert "Traceback" in failure["traceback"]
+    assert Path(summary["results"]) == folder.path / "results.parquet"
+    assert not list(folder.path.rglob("*.part"))
+
+
+def test_the_results_are_one_parquet_file_with_a_row_a_cell_and_attack(swept):
+    folder, _, _ = swept
+    rows = from_parquet(folder.path / "results.parquet")
+    done = [(row["cell"], row["group"], row["attack"]) for row in rows if row["state"] == "done"]
+    attacks = [
+        ("weak", "fgsm"),
+        ("weak", "worst_case"),
+        ("strong", "pgd"),
+        ("strong", "mim"),
+        ("strong", "worst_case"),
+    ]
+    labels = ["seed 0, twin", "seed 0, hybrid", "seed 1, twin", "seed 1, hybrid"]
+    assert done == [(label, *attack) for label in labels for attack in attacks]
+    assert [row["state"] for row in rows if row["attack"] is None] == ["failed", "failed"]
+    for row in rows:
+        if row["attack"] in {None, "worst_case"}:
+            continue
+        run = RunFolder(folder.path / row["run"])
+        kept = {item["attack"]: item for item in read_rows(run)}[row["attack"]]
+        assert (row["attacked"], row["fooled"], row["asr_own"]) == (
+            kept["attacked"],
+            kept["fooled"],
+            kept["asr"],
+        )
+        outcome = read_outcome(run, kept)
+        assert row["fooled_by_image"] == (outcome["fooled"] & outcome["correct"]).tolist()
+        assert row["seconds"] > 0
+        assert row["odr"] == run.read_json("metrics.json", "")["odr"]
+
+
+def test_asr_is_on_the_images_that_every_model_of_the_seed_classifies_correctly(swept):
+    rows = [
+        row for row in from_parquet(swept[0].path / "results.parquet") if row["attack"] and row["seed"] == 0
+    ]
+    common = np.logical_and.reduce([row["correct_by_image"] for row in rows])
+    for row in rows:
+        assert row["common_images"] == common.sum() > 0
+        assert row["asr"] == pytest.approx(np.asarray(row["fooled_by_image"])[common].mean())
+    worst = {row["cell"]: row for row in rows if (row["group"], row["attack"]) == ("strong", "worst_case")}
+    members = [row for row in rows if row["group"] == "strong" and row["attack"] != "worst_case"]
+    for cell, row in worst.items():
+        fooled = [one["fooled_by_image"] for one in members if one["cell"] == cell]
+        assert row["fooled_by_image"] == np.logical_or.reduce(fooled).tolist()
+        assert wilson_interval(row["fooled"], row["attacked"])[0] <= row["asr_own"]
+
+
+def test_a_second_call_repeats_nothing_and_still_reports_the_failures(swept):
+    folder, first, _ = swept
+    before = {path: path.stat().st_mtime_ns for path in (folder.path / "runs").rglob("*") if path.is_file()}
+    out, _ = finished(sweep(folder.path.parents[2], AXES, "--json"), status=1)
+    assert json.loads(out) == first
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def wait_for(condition, process, seconds=200):
+    """Wait until something is true, as long as the process lives."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    raise AssertionError(f"nothing for {seconds} s: {condition}")
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes as Linux shows them")
+def test_kill_9_of_a_worker_and_of_the_whole_command_loses_nothing_finished(tmp_path):
+    groups = "sweep.attacks={all: ['attack=fgsm,square', attack.options.proposals=4000]}"
+    long = (
+        "training.epochs=150",
+        "training.patience=150",
+        "model.branch=none",
+        "--workers",
+        "1",
+    )
+    process = sweep(tmp_path, *long, groups=groups)
+    root = SweepFolder(tmp_path / "runs" / "sweeps" / "digits")
+
+    def state():
+        records = list((root.path / "cells").glob("*.json"))
+        return json.loads(records[0].read_text()) if records else {}
+
+    def epochs():
+        run = state().get("run")
+        path = root.path / (run or "") / history.HISTORY
+        return history.read(path) if run and path.is_file() else []
+
+    wait_for(lambda: len(epochs()) >= 3, process)
+    first_worker = int(state()["worker"].split(":")[1])
+    os.kill(first_worker, signal.SIGKILL)
+    seen = epochs()
+
+    def first_attack():  # one of two attacks is finished, in another worker
+        path = root.path / state()["run"] / "robustness.json"
+        return path.is_file() and [row["attack"] for row in json.loads(path.read_text())] == ["fgsm"]
+
+    wait_for(first_attack, process)
+    assert state()["attempts"] == 2
+    surely = seen[:-1]  # of the last one the state may not have been written yet; then it is run again
+    assert epochs()[: len(surely)] == surely  # gone on with, not begun again: the seconds would differ
+    assert [row.epoch for row in epochs()] == list(range(1, 151))
+    second_worker = int(state()["worker"].split(":")[1])
+    assert second_worker != first_worker
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    wait_for(lambda: not alive(second_worker), subprocess.Popen(["sleep", "300"]), 60)
+    run = root.path / state()["run"]
+    assert state()["state"] == "running"
+    kept = [path for path in run.rglob("*") if path.is_file() and path.name != "robustness.json"]
+    before = {path: path.stat().st_mtime_ns for path in kept}
+    assert {"metrics.json", "model.safetensors"} <= {path.name for path in kept}
+
+    out, err = finished(sweep(tmp_path, *long, groups=groups))
+    assert state()["state"] == "done"
+    assert {path: path.stat().st_mtime_ns for path in kept if path.suffix != ".part"} == {
+        path: when for path, when in before.items() if path.suffix != ".part"
+    }
+    assert [row["attack"] for row in json.loads((run / "robustness.json").read_text())] == [
+        "fgsm",
+        "square",
+        "worst_case",
+    ]
+    assert "1 of 1 cells done" in out
+    assert "done" in err

@@ -1,0 +1,116 @@
+"""From an experiment and what was typed to cells: which there are, what they share, what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from qshield_qiskit import catalog
+from qshield_qiskit.config import load_settings, load_sweep
+from qshield_qiskit.errors import InputError
+from qshield_qiskit.sweeps.grid import expand
+
+MODELS = ["DNN", "CNN", "HQCNN-None", "HQCNN-Linear", "HQCNN-Star", "HQCNN-Full"]
+
+
+def cells(*dotted, experiment="digits"):
+    return expand(experiment, dotted)[1]
+
+
+def test_commas_make_axes_and_the_last_varies_fastest():
+    found = cells("circuit=none,full", "seed=0,1", "training.epochs=3")
+    assert [cell.label for cell in found] == ["none, seed 0", "none, seed 1", "full, seed 0", "full, seed 1"]
+    assert [cell.settings.circuit.name for cell in found] == ["none", "none", "full", "full"]
+    assert {cell.settings.training.epochs for cell in found} == {3}
+    assert len({cell.digest for cell in found}) == 4
+
+
+def test_without_an_axis_a_sweep_is_one_cell():
+    (cell,) = cells()
+    assert cell.label == "seed 0"
+    assert cell.settings == load_settings("digits")
+    assert dict(cell.attacks) == {"standard": ("attack=standard",)}
+
+
+def test_the_paper_is_a_grid_and_still_an_experiment():
+    found = cells(experiment="paper/digits")
+    assert list(dict.fromkeys(cell.choices["model"] for cell in found)) == MODELS
+    assert len(found) == 18
+    by_name = {cell.choices["model"]: cell.settings for cell in found}
+    assert by_name["DNN"].model.backbone == "dnn"
+    assert by_name["CNN"].model.branch == "none"
+    assert by_name["HQCNN-Star"].circuit.name == "star"
+    assert load_settings("paper/digits").circuit.name == "full"
+
+
+@pytest.mark.parametrize("name", [name for name in catalog.find("experiments") if load_sweep(name).axes])
+def test_every_grid_of_the_project_expands(name):
+    assert len(expand(name, [])[1]) > 1
+
+
+def test_what_is_typed_takes_an_axis_s_place_or_chooses_among_its_names():
+    found = cells("seed=7", "model=CNN,HQCNN-Full", experiment="paper/digits")
+    assert [cell.label for cell in found] == ["CNN", "HQCNN-Full"]
+    assert {cell.settings.seed for cell in found} == {7}
+    assert len(cells("seed=7,8", "model=CNN", experiment="paper/digits")) == 2
+
+
+def test_a_grid_of_circuits_has_one_twin():
+    found = cells("circuit=none,full,star", "model.branch=circuit,none", "backend=aer_ideal,aer_noisy")
+    assert len([cell for cell in found if cell.settings.model.branch == "circuit"]) == 6
+    assert len([cell for cell in found if cell.settings.model.branch == "none"]) == 1
+    assert len({cell.twin for cell in found}) == 1
+
+
+def test_seeds_share_a_line_and_other_settings_do_not():
+    found = cells("seed=0,1", "training.epochs=1,2")
+    assert len({cell.line for cell in found}) == 2
+    assert len({cell.twin for cell in found}) == 2
+
+
+@pytest.mark.parametrize(
+    "override", ["runs=elsewhere", "data.root=elsewhere", "attack.images=5", "training.threads=2"]
+)
+def test_a_trained_model_is_the_same_wherever_it_lies_and_however_it_is_attacked(override):
+    assert cells(override)[0].training == cells()[0].training
+
+
+@pytest.mark.parametrize(
+    "override", ["seed=1", "training.epochs=3", "backend=aer_ideal", "training.defence=pgd"]
+)
+def test_a_trained_model_depends_on_all_else(override):
+    assert cells(override)[0].training != cells()[0].training
+
+
+def test_other_attacks_make_another_cell_of_the_same_run():
+    one, other = cells()[0], cells("attack.images=5")[0]
+    assert one.digest != other.digest
+    assert one.training == other.training
+
+
+def test_the_first_seeds_can_be_the_only_ones_judged():
+    found = cells("seed=4,5,6", "sweep.verdict_seeds=2")
+    assert [cell.verdict for cell in found] == ["quick", "quick", "none"]
+
+
+@pytest.mark.parametrize(
+    ("dotted", "says"),
+    [
+        (["sweep.verdicts=quick"], "sweep.verdict"),
+        (["sweep.verdict=quck"], "quick"),
+        (["training.epochs=0,1"], "training.epochs=0"),
+        (["circuit=full,star", "circuit.name=none"], "circuit.name: set by"),
+        (["sweep.axes={seed: []}"], "axes.seed has no value"),
+        (["seed=0,,1"], "nothing between two commas"),
+    ],
+    ids=str,
+)
+def test_a_wrong_grid_is_refused_in_one_line(dotted, says):
+    with pytest.raises(InputError, match=f"^[^\n]*{says}[^\n]*$"):
+        cells(*dotted)
+
+
+def test_an_unknown_name_of_an_axis_is_refused():
+    with pytest.raises(InputError, match="HQCNN-Full"):
+        cells("model=HQCNN-Ful", experiment="paper/digits")
+    with pytest.raises(InputError, match=r"circuit\.name: set by what was typed and by the axis model too"):
+        cells("circuit=none", experiment="paper/digits")
