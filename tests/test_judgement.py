@@ -44,7 +44,7 @@ CONTRACT = {  # of robustness.json, which other people's scripts read
     ),
 }
 ARRAYS = {"index", "label", "clean", "adversarial", "correct", "fooled", "l0", "l2", "linf"}
-WEIGHTS = {"weight_clean", "weight_adversarial"}
+WEIGHTS = {"weight_clean", "weight_adversarial", "disagreement_clean", "disagreement_adversarial"}
 
 
 def train(folder, *dotted: str) -> runs.Run:
