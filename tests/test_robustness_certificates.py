@@ -322,6 +322,7 @@ def test_depolarising_noise_at_the_end_is_read_off_exactly(num_qubits, q):
     ratio = math.exp(2 * privacy.epsilon(0.01))
     assert privacy.distance(ratio) == pytest.approx(0.01)
     assert privacy.distance(1.0) == privacy.distance(0.5) == 0
+    assert Privacy(1.0, size).distance(1.1) == math.inf
 
 
 @pytest.mark.parametrize("channel", sorted(CHANNELS))
@@ -368,6 +369,11 @@ def test_announcing_a_class_changes_no_difference_between_classes():
         ("noise", {"fusion": "quantum_only", "backend": "aer_ideal"}, "no depolarising part"),
         ("noise", {"fusion": "quantum_only", "circuit": {"readout": "z"}}, "observables"),
         ("lipschitz", {"projection": "random_expansion", "features": "logits"}, "random projection"),
+        (
+            "lipschitz",
+            {"backend": "aer_ideal", "circuit": {"num_qubits": 9, "encoding": "angle"}},
+            "9 qubits",
+        ),
         (
             "noise",
             {"projection": "random_expansion", "features": "logits", "fusion": "quantum_only"},

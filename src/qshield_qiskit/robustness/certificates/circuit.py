@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -9,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.layer import QuantumLayer
 from qshield_qiskit.quantum.lipschitz import DerivativeBounds, derivative_bounds
 from qshield_qiskit.quantum.network import ExactQNN
@@ -86,9 +89,16 @@ def sum_bounds(layer: QuantumLayer, rows: Tensor) -> DerivativeBounds:
     Raises:
         DoesNotApplyError: The circuit is too large, or its angles are too wild.
     """
-    try:
+    with refusals_as_reasons():
         return derivative_bounds(exact_network(layer).simulator, layer.weight.detach(), rows)
-    except ValueError as refusal:
+
+
+@contextlib.contextmanager
+def refusals_as_reasons() -> Iterator[None]:
+    """Turn what cannot be bounded into why a certificate does not apply."""
+    try:
+        yield
+    except InputError as refusal:
         raise DoesNotApplyError(str(refusal)) from refusal
 
 

@@ -41,7 +41,7 @@ from qshield_qiskit.quantum.lipschitz import encoding, operators, transfer_matri
 from qshield_qiskit.quantum.simulator import ExactSimulator
 from qshield_qiskit.robustness.certificates.ball import Ball
 from qshield_qiskit.robustness.certificates.certificate import Certified, DoesNotApplyError, Norm, Progress
-from qshield_qiskit.robustness.certificates.circuit import exact_network
+from qshield_qiskit.robustness.certificates.circuit import exact_network, refusals_as_reasons
 from qshield_qiskit.robustness.certificates.lipschitz import largest_of_interest, predict_classes, radii_of
 from qshield_qiskit.robustness.certificates.margins import MarginBounds
 from qshield_qiskit.robustness.certificates.search import largest_radius
@@ -51,6 +51,9 @@ FIRST_GUESS = 1e-3
 
 LEAST_NOISE = 1e-9
 """A depolarising share below this is rounding."""
+
+ROUNDING = 1e-5
+"""Relative room for the rounding of class probabilities in single precision."""
 
 LIMIT = "more noise need not certify more: for many classes it has been seen to stop helping (Winderl et al. 2023)"
 
@@ -75,6 +78,8 @@ class Privacy:
         r"""Give the trace distance up to which e^{2 \epsilon} stays below a ratio of class probabilities."""
         if ratio <= 1:
             return 0.0
+        if self.share >= 1:
+            return math.inf  # nothing can be told of any state
         return self.share / (self.dimension * (1 - self.share)) * (math.sqrt(ratio) - 1)
 
 
@@ -171,15 +176,15 @@ class _Certifier:
         self.bounds = MarginBounds(model, new_symbols)
         copy, layer = self.bounds.model, self.bounds.circuit
         simulator, weights = exact_network(layer).simulator, layer.weight.detach()
-        self.privacy = Privacy(
-            depolarising_share(transfer_matrix(simulator, weights), simulator.lowered.num_qubits),
-            2**simulator.lowered.num_qubits,
-        )
+        num_qubits = simulator.lowered.num_qubits
+        with refusals_as_reasons():
+            share = depolarising_share(transfer_matrix(simulator, weights), num_qubits)
+            self._moves = torch.from_numpy(_state_moves(simulator, weights))
+        self.privacy = Privacy(share, 2**num_qubits)
         if self.privacy.share < LEAST_NOISE:
             raise DoesNotApplyError(
                 "the circuit's noise has no depolarising part, so it hides nothing for sure"
             )
-        self._moves = torch.from_numpy(_state_moves(simulator, weights))
         readout = copy.readout
         if isinstance(readout, TrainedReadout):
             weight = readout.weight * readout.in_features
@@ -198,7 +203,7 @@ class _Certifier:
         chances = self._announced.to(image.device) @ branches.outcomes[0]  # (K,)
         others = chances[[k for k in range(len(chances)) if k != label]]
         ratio = float(chances[label] / others.max().clamp(min=1e-300))
-        allowed = self.privacy.distance(ratio * (1 - 1e-9)) * (1 - 1e-6)
+        allowed = self.privacy.distance(ratio * (1 - ROUNDING))
         moves = self._moves.to(image.device)
 
         def margin(radius: float) -> float:
