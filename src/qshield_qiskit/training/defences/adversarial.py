@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -17,6 +19,18 @@ class PGD(Defence):
     """
 
     crafts = True
+    travel: ClassVar[float] = ROUND_TRIP
+    """How many times epsilon the steps go together, unless a step size is given."""
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return self.settings.steps
+
+    def step_size(self, epsilon: float) -> float:
+        """Give the length of a step; one that was set shrinks with the radius while training warms up."""
+        given = self.settings.step_size
+        return given * epsilon / self.epsilon if given else self.travel * epsilon / self.steps
 
     def shown(self, model: nn.Module, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
         """Perturb the images so that the loss is large."""
@@ -24,20 +38,15 @@ class PGD(Defence):
             return ascend(
                 lambda found: cross_entropy(model(found), labels, reduction="sum"),
                 images,
-                self._start(images, epsilon),
+                self.start(images, epsilon),
                 epsilon=epsilon,
-                step_size=self._step_size(epsilon),
-                steps=self.settings.steps,
+                step_size=self.step_size(epsilon),
+                steps=self.steps,
             )
 
-    def _step_size(self, epsilon: float) -> float:
-        """Give the length of a step; one that was set shrinks with the radius while training warms up."""
-        given = self.settings.step_size
-        return given * epsilon / self.epsilon if given else ROUND_TRIP * epsilon / self.settings.steps
 
-
-class Fast(Defence):
-    """Adversarial training by a single step from a random start.
+class Fast(PGD):
+    """Adversarial training by a single step from a random start, a little longer than the radius.
 
     Long trainings may suddenly learn to resist this one step and nothing else; the accuracy under attack that
     epochs are compared by shows it.
@@ -46,17 +55,9 @@ class Fast(Defence):
         Wong, Rice, Kolter, "Fast is better than free", arXiv 2001.03994 (2020).
     """
 
-    crafts = True
+    travel = 1.25
 
-    def shown(self, model: nn.Module, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
-        """Take one step, a little longer than the radius, and project."""
-        given = self.settings.step_size
-        with frozen(model):
-            return ascend(
-                lambda found: cross_entropy(model(found), labels, reduction="sum"),
-                images,
-                self._start(images, epsilon),
-                epsilon=epsilon,
-                step_size=given * epsilon / self.epsilon if given else 1.25 * epsilon,
-                steps=1,
-            )
+    @property
+    def steps(self) -> int:
+        """One step, whatever the settings say."""
+        return 1

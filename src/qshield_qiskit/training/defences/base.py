@@ -95,5 +95,6 @@ class Defence:
         assert self._generator is not None, "an epoch has to begin first"
         return self._generator
 
-    def _start(self, images: Tensor, epsilon: float) -> Tensor:
+    def start(self, images: Tensor, epsilon: float) -> Tensor:
+        """Choose where perturbations start."""
         return random_point(images, epsilon, self.generator) if self.settings.random_start else images

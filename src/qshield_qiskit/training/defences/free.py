@@ -30,7 +30,7 @@ class Free(Defence):
     def shown(self, model: nn.Module, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
         """Show the images under the perturbation so far."""
         if self._perturbation is None:
-            self._perturbation = self._start(images, epsilon) - images
+            self._perturbation = self.start(images, epsilon) - images
         self._radius = epsilon
         # batches of an epoch differ by one image, and the larger ones come first
         perturbation = self._perturbation[: len(images)].clamp(-epsilon, epsilon)

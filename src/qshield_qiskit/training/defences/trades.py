@@ -34,8 +34,8 @@ class Trades(PGD):
                 images,
                 images + NEAR * noise.to(images.dtype),
                 epsilon=epsilon,
-                step_size=self._step_size(epsilon),
-                steps=self.settings.steps,
+                step_size=self.step_size(epsilon),
+                steps=self.steps,
             )
         return torch.cat([images, perturbed])
 
