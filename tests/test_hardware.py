@@ -168,6 +168,20 @@ def test_a_comparison_asks_before_it_pays_and_pays_once(standin, run):
     assert service.submissions == 1
 
 
+def test_an_attack_on_a_device_pays_for_no_verdict_and_a_verdict_asks(standin, run):
+    service = standin()
+    device = ("backend=ibm_standin", "backend.shots=50", "attack.images=20", "attack.epsilon=0.1")
+    words = ("attack", run.folder.path, *device, "attack=square", "attack.options.proposals=1")
+    attacked = qshield(*words, "--yes")
+    assert attacked.exit_code == 0, attacked.output
+    assert "verdict  none of this device" in attacked.stdout
+    sent = service.submissions
+    assert sent < 20  # a quick verdict takes hundreds
+    judged = qshield("verdict", run.folder.path, "--quick", *device, "verdict.images=20")
+    assert (judged.exit_code, service.submissions) == (2, sent)
+    assert "--yes" in judged.stderr
+
+
 def test_an_attack_ends_with_the_budget_and_goes_on_with_a_higher_one(standin, run):
     service = standin()
     dotted = ("backend=ibm_standin", "backend.shots=50", "attack=square", "attack.options.proposals=6")

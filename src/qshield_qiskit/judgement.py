@@ -116,7 +116,13 @@ def attack_run(
 
 
 def judge_run(
-    run: Run, dotted: Sequence[str] = (), *, quick: bool = False, keep: bool = True, progress: Any = None
+    run: Run,
+    dotted: Sequence[str] = (),
+    *,
+    quick: bool = False,
+    keep: bool = True,
+    terms: Terms | None = None,
+    progress: Any = None,
 ) -> Row:
     """Judge whether a run's robustness figures may be believed, and keep the verdict as verdict.json.
 
@@ -125,6 +131,7 @@ def judge_run(
         dotted: Overrides of verdict, attack (epsilon, eot), backend and the data's place.
         quick: Weaker attacks, for a first answer.
         keep: Write it to verdict.json.
+        terms: On what terms a device is used.
         progress: As for `verdict`.
 
     Returns:
@@ -133,33 +140,37 @@ def judge_run(
     Raises:
         InputError: A setting does not fit.
     """
-    target = subject(run, dotted, lambda settings: settings.verdict.images, MOST_JUDGED)
+    target = subject(run, dotted, lambda settings: settings.verdict.images, MOST_JUDGED, terms)
     settings = target.settings
-    found = verdict(
-        target.model,
-        target.images,
-        target.labels,
-        epsilon=_judged_radius(settings),
-        eot=settings.attack.eot,
-        seed=settings.seed,
-        batch_size=settings.verdict.batch_size,
-        quick=quick,
-        progress=progress,
-    )
+    with runs.conversation(target.model):
+        found = verdict(
+            target.model,
+            target.images,
+            target.labels,
+            epsilon=_judged_radius(settings),
+            eot=settings.attack.eot,
+            seed=settings.seed,
+            batch_size=settings.verdict.batch_size,
+            quick=quick,
+            progress=progress,
+        )
     found |= {"backend": settings.backend.name, "backend_options": backend_options(settings)}
     if keep:
         run.folder.write_json(VERDICT, found)
     return found
 
 
-def standing_verdict(run: Run, dotted: Sequence[str] = (), *, progress: Any = None) -> Row:
+def standing_verdict(run: Run, dotted: Sequence[str] = (), *, progress: Any = None) -> Row | None:
     """Give the verdict that the run already has for this epsilon, backend and eot, else a quick one.
 
-    A quick one does not replace a full one of another ball or backend.
+    A quick one does not replace a full one of another ball or backend. On a device of IBM's, where it would cost
+    hundreds of jobs that nobody asked for, there is none.
     """
-    found = kept_verdict(run)
-    if found is not None and _is_about(found, runs.override(run.config, dotted, KEYS)):
+    found, settings = kept_verdict(run), runs.override(run.config, dotted, KEYS)
+    if found is not None and _is_about(found, settings):
         return found
+    if catalog.is_hardware(settings.backend.name):
+        return None
     keep = found is None or bool(found.get("quick"))
     return judge_run(run, dotted, quick=True, keep=keep, progress=progress)
 

@@ -58,17 +58,19 @@ def command(
         with checks_in_progress() as progress:
             verdict = judgement.standing_verdict(run, dotted, progress=progress)
     if json:
-        emit({"run": str(run.folder.path), "rows": rows, "verdict": verdict["verdict"]})
+        emit({"run": str(run.folder.path), "rows": rows, "verdict": verdict and verdict["verdict"]})
         return
     attacked = runs.override(run.config, dotted, KEYS)
     title = f"{runs.describe(attacked)}\n{rows[0]['n']:,} test images, seed {rows[0]['seed']}"
     stdout.print(robustness_table(title, rows))
     stdout.print()
-    stdout.print(verdict_line(verdict), soft_wrap=True)
+    if verdict is None:
+        stdout.print("verdict  none of this device: it would take hundreds of jobs", soft_wrap=True)
+    else:
+        stdout.print(verdict_line(verdict), soft_wrap=True)
     stdout.print(f"run   {run.folder.path}", soft_wrap=True)
-    stdout.print(
-        f"next  {'qshield verdict last' if verdict['quick'] else 'qshield report last'}", soft_wrap=True
-    )
+    to_judge = verdict is None or verdict["quick"]
+    stdout.print(f"next  {'qshield verdict last' if to_judge else 'qshield report last'}", soft_wrap=True)
 
 
 @contextlib.contextmanager

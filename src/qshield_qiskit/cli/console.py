@@ -61,7 +61,7 @@ def cost_lines(cost: Cost) -> str:
     """Word what jobs are expected to cost."""
     circuits = f"{cost.sets:,} sets of angles x {cost.circuits} circuits x {cost.shots:,} shots"
     return (
-        f"{cost.jobs} jobs: {circuits}, {cost.executions:,} executions\n"
+        f"{cost.jobs} job{'' if cost.jobs == 1 else 's'}: {circuits}, {cost.executions:,} executions\n"
         f"circuit: depth {cost.depth}, {cost.two_qubit_gates} two-qubit gates; "
         f"{100 * cost.fidelity:.1f} % of its runs meet no error on this calibration\n"
         f"about {cost.seconds:,.0f} s of the device's time (an estimate; IBM's bill is its own)"

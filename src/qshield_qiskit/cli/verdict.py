@@ -8,12 +8,15 @@ import typer
 
 from qshield_qiskit import judgement, runs
 from qshield_qiskit.cli.console import (
+    Fresh,
     Json,
+    Yes,
     checks_in_progress,
     emit,
     split_arguments,
     stdout,
     stdout_kept_for_json,
+    terms,
 )
 from qshield_qiskit.reporting.tables import verdict_line, verdict_table
 
@@ -27,6 +30,8 @@ def command(
         ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Weaker attacks: an answer in a minute.")] = False,
+    yes: Yes = False,
+    fresh: Fresh = False,
     json: Json = False,
 ) -> None:
     """Run the fifteen checks; a hard one that fails means that gradients are masked.
@@ -36,7 +41,9 @@ def command(
     which, dotted = split_arguments(arguments)
     run = runs.load_run(which or "last")
     with stdout_kept_for_json(json), checks_in_progress() as progress:
-        verdict = judgement.judge_run(run, dotted, quick=quick, progress=progress)
+        verdict = judgement.judge_run(
+            run, dotted, quick=quick, terms=terms(yes=yes, fresh=fresh), progress=progress
+        )
     if json:
         emit(verdict)
         return
