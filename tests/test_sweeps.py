@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from qshield_qiskit.cli import app
 from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.reporting.folder import RunFolder
 from qshield_qiskit.reporting.recording import read_outcome, read_rows
@@ -207,3 +209,19 @@ def test_kill_9_of_a_worker_and_of_the_whole_command_loses_nothing_finished(tmp_
     ]
     assert "1 of 1 cells done" in out
     assert "done" in err
+
+
+def test_its_report_has_the_tables_and_what_failed(swept):
+    folder = swept[0].path
+    shown = CliRunner().invoke(app, ["report", str(folder), "--json"])
+    assert shown.exit_code == 0, shown.output
+    tables = {table["title"]: table for table in json.loads(shown.stdout)["tables"]}
+    overview = tables["digits: 4 of 6 cells done, 2 failed"]
+    assert [row[:2] for row in overview["rows"]] == [["twin", "0, 1"], ["hybrid", "0, 1"], ["broken", "none"]]
+    assert [row[0] for row in tables["Hybrid against its twin"]["rows"]] == ["hybrid", "hybrid"]
+    assert "no.npz" in tables["Failed, and set aside"]["rows"][0][1]
+    page = (folder / "report.html").read_text()
+    assert "no.npz" in page and "Hybrid against its twin" in page
+    assert "## Failed, and set aside" in (folder / "report.md").read_text()
+    mixed = CliRunner().invoke(app, ["report", str(folder), "last"])
+    assert mixed.exit_code == 2 and "one sweep" in mixed.stderr

@@ -22,7 +22,6 @@ class Sheet:
         headings: Of the columns; the first names the rows.
         rows: Cells of text.
         notes: Sentences below.
-        strong: Positions of rows to be emphasised.
         parts: Position of a row, and a heading that stands above it.
     """
 
@@ -30,7 +29,6 @@ class Sheet:
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
-    strong: frozenset[int] = frozenset()
     parts: dict[int, str] = field(default_factory=dict)
 
     def to_rich(self) -> Table:
@@ -42,7 +40,7 @@ class Sheet:
             if position in self.parts:
                 table.add_row(Text(self.parts[position], style="dim italic"))
             whole = [cell.replace(" ", "\u00a0") if len(cell) < MOST_UNBROKEN else cell for cell in row]
-            table.add_row(*map(Text, whole), style="bold" if position in self.strong else None)
+            table.add_row(*map(Text, whole))
         if self.notes:
             table.caption = Text("\n".join(self.notes), style="dim")
             table.caption_justify = "left"
@@ -54,10 +52,9 @@ class Sheet:
         for position, row in enumerate(self.rows):
             if position in self.parts:
                 lines.append(_line([f"*{self.parts[position]}*", *[""] * (len(self.headings) - 1)]))
-            strong = position in self.strong
-            lines.append(_line([f"**{cell}**" if strong and cell else cell for cell in row]))
+            lines.append(_line(row))
         for note in self.notes:
-            lines += ["", note]
+            lines += ["", note.replace("*", "\\*")]
         return "\n".join(lines) + "\n"
 
     def to_html(self) -> str:
@@ -69,10 +66,8 @@ class Sheet:
                 heading = html.escape(self.parts[position])
                 body.append(f'<tr class="part"><th colspan="{len(self.headings)}">{heading}</th></tr>')
             first, *cells = map(html.escape, row)
-            kind = ' class="worst"' if position in self.strong else ""
-            body.append(
-                f'<tr{kind}><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
-            )
+            cells_of_row = "".join(f"<td>{cell}</td>" for cell in cells)
+            body.append(f'<tr><th scope="row">{first}</th>{cells_of_row}</tr>')
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         return (
             f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(self.title)}"><table>\n'
@@ -82,8 +77,4 @@ class Sheet:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return (
-        "| "
-        + " | ".join(cell.replace("|", "\\|").replace("*", "\\*") if cell == "*" else cell for cell in cells)
-        + " |"
-    )
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

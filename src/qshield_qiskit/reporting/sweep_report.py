@@ -67,7 +67,7 @@ def paper_report(dataset: str, folder: SweepFolder | None) -> Report:
         if others:
             raise InputError(f"{folder.path}: a sweep of {', '.join(others)}; try --paper {others[0]}")
     return Report(
-        f"{paper.title} in the paper, {dataset} here",
+        f"The paper's {paper.title}, and {dataset} here",
         [f"The paper: {content()['source']}."],
         paper_sheets(paper, Ours(rows, command)),
         command,

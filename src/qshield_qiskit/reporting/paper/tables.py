@@ -45,7 +45,7 @@ def _accuracy(paper: Published, ours: Ours) -> Sheet:
     rows.ratios("published", cost)
     rows.ratios("ours", ours.cost)
     return Sheet(
-        f"{paper.title}: accuracy and cost",
+        f"{_title(paper)}: accuracy and cost",
         rows.headings,
         rows.cells,
         [_beside(paper), *ours.notes()],
@@ -76,7 +76,7 @@ def _attacks(paper: Published, ours: Ours) -> Sheet:
         notes.append(
             f"Full strength also runs {', '.join(map(attack_title, others))}: part of the worst case."
         )
-    title = f"{paper.title}: attack success rate %, L∞ ≤ {paper.epsilon}"
+    title = f"{_title(paper)}: attack success rate %, L∞ ≤ {paper.epsilon}"
     return Sheet(title, rows.headings, rows.cells, notes, parts=rows.parts)
 
 
@@ -95,7 +95,7 @@ def _seconds(paper: Published, ours: Ours) -> Sheet:
             rows.ratios(attack_title(name), seconds)
         rows.ratios("all eight", _sum(each.values()))
     notes = ["Seconds are of other machines and other numbers of images; the ratios can be compared."]
-    return Sheet(f"{paper.title}: cost of the attacks", rows.headings, rows.cells, notes, parts=rows.parts)
+    return Sheet(f"{_title(paper)}: cost of the attacks", rows.headings, rows.cells, notes, parts=rows.parts)
 
 
 def _published_asr(paper: Published, attack: str) -> Callable[[str], list[float]]:
@@ -115,6 +115,10 @@ def _sum(figures: Iterable[Figure]) -> Figure:
         return sum(known) if len(known) == len(values) else None
 
     return summed
+
+
+def _title(paper: Published) -> str:
+    return f"{paper.title} in the paper, {paper.dataset} here" if paper.is_another else paper.title
 
 
 def _beside(paper: Published) -> str:
