@@ -13,6 +13,7 @@ from torchvision.models.resnet import BasicBlock
 
 from qshield_qiskit.models.backbones import build_backbone
 from qshield_qiskit.models.projection import TrainedProjection
+from qshield_qiskit.robustness.certificates import packing
 from qshield_qiskit.robustness.certificates.affine_form import AffineForm
 from qshield_qiskit.robustness.certificates.ball import Ball
 from qshield_qiskit.robustness.certificates.certificate import DoesNotApplyError
@@ -90,6 +91,33 @@ def test_bounds_hold_for_random_networks(ball):
     assert (form.low <= high + 1e-9).all()  # the interval on its own holds as well
     assert (values >= form.low - 1e-9).all()
     assert (values <= form.high + 1e-9).all()
+
+
+@given(balls, st.sampled_from([3, 4, 6, 9]), st.sampled_from([(14, 14), (8, 20), (17, 6)]))
+@settings(max_examples=25, deadline=None)
+def test_pixels_that_share_a_row_change_no_bound(ball, period, sides):
+    norm, radius, seed, symbols = ball
+    torch.manual_seed(seed)
+    model = nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Conv2d(3, 3, 3, padding=2, stride=2, dilation=2),
+        nn.ReLU(),
+        BasicBlock(3, 3),
+        nn.Flatten(),
+    )
+    model = model.double().eval().requires_grad_(False)
+    ball = Ball(image((2, *sides), seed), norm, radius)
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        for each in (period, 100):
+            patch.setattr(packing, "PERIOD", each)
+            form = AffineForm.of_images(ball, symbols)
+            assert (form.packing is not None) == (each < max(sides))
+            found.append(through(model, form).bounds())
+    for shared, own in zip(*found, strict=True):
+        assert torch.allclose(shared, own, rtol=1e-4, atol=1e-5)
 
 
 @given(balls)

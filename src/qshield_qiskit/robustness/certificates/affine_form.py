@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from qshield_qiskit.robustness.certificates.ball import Ball
+from qshield_qiskit.robustness.certificates.packing import Packing, Window
 
 UNIT_ROUNDOFF = 2.0**-23
 """Of single precision, twice over."""
@@ -46,12 +47,13 @@ class AffineForm:
     Attributes:
         ball: The images.
         centre: (...), float64.
-        slopes: (D + S, ...), for the D pixels and S symbols.
+        slopes: (R + S, ...), for R rows of pixels and S symbols.
         error: (...), at least 0, float64.
         low: (...), also a bound from below, float64.
         high: (...), also a bound from above, float64.
         symbols: The S symbols' names.
         new_symbols: How many errors of a layer become symbols, at most.
+        packing: How pixels share the R rows; None if R is D, a row for each.
     """
 
     ball: Ball
@@ -62,31 +64,69 @@ class AffineForm:
     high: Tensor
     symbols: tuple[int, ...] = ()
     new_symbols: int = 0
+    packing: Packing | None = None
 
     @classmethod
     def of_images(cls, ball: Ball, new_symbols: int = 0) -> AffineForm:
         """Give the ball's images themselves, (C, H, W)."""
         image = ball.image.double()
+        packing = Packing(tuple(image.shape))
         kind = torch.float32 if image.device.type == "cpu" else torch.float64
-        slopes = torch.eye(image.numel(), dtype=kind, device=image.device).reshape(-1, *image.shape)
+        slopes = packing.identity(image.device).to(kind)
         low, high = (image - ball.radius).clamp(min=0), (image + ball.radius).clamp(max=1)
-        return cls(ball, image, slopes, torch.zeros_like(image), low, high, (), new_symbols)
+        return cls(
+            ball,
+            image,
+            slopes,
+            torch.zeros_like(image),
+            low,
+            high,
+            (),
+            new_symbols,
+            packing if packing.shares else None,
+        )
+
+    @property
+    def pixels(self) -> Tensor | None:
+        """Which pixel each row stands for, (R, 1, H, W); None if each pixel has a row of its own."""
+        if self.packing is None:
+            return None
+        height, width = self.centre.shape[-2:]
+        return self.packing.pixels(height, width, self.centre.device)[:, None]
+
+    def unpacked(self) -> AffineForm:
+        """Give every pixel a row of its own."""
+        if self.packing is None:
+            return self
+        rows = self.packing.rows
+        slopes = torch.cat([self.packing.unpacked(self.slopes[:rows]), self.slopes[rows:]])
+        return replace(self, slopes=slopes, packing=None)
+
+    def reach(self) -> Tensor:
+        """Bound the sum of all terms' magnitudes, (...)."""
+        return self.ball.reach(self.slopes, self.pixels)
 
     def narrowed(self) -> AffineForm:
         """Take what the slopes say into `low` and `high`."""
-        low, high = self.ball.extremes(self.slopes)
+        low, high = self.ball.extremes(self.slopes, self.pixels)
         low = torch.maximum(self.low, self.centre + low - self.error)
         high = torch.minimum(self.high, self.centre + high + self.error)
         return replace(self, low=low, high=torch.maximum(low, high))
 
-    def linear(self, apply: Linear, weight: Tensor, bias: Tensor | None = None) -> AffineForm:
+    def linear(
+        self, apply: Linear, weight: Tensor, bias: Tensor | None = None, window: Window | None = None
+    ) -> AffineForm:
         """Go through a linear layer.
 
         Args:
             apply: Computes the layer without its bias, from a batch (B, ...) and a weight.
             weight: Its weight, float64; the first axis is that of the outputs.
             bias: Broadcast against the output, or None.
+            window: What one output depends on; None for all values.
         """
+        packing = None if self.packing is None or window is None else self.packing.behind(window)
+        if packing is None and self.packing is not None:
+            return self.unpacked().linear(apply, weight, bias)
         magnitude, terms = weight.abs(), weight[0].numel()
 
         def one(values: Tensor, matrix: Tensor) -> Tensor:
@@ -94,7 +134,7 @@ class AffineForm:
 
         middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
         interval, spread = one(middle, weight), one(half, magnitude)
-        rounding = (terms + 2) * UNIT_ROUNDOFF * one(self.ball.reach(self.slopes), magnitude)
+        rounding = (terms + 2) * UNIT_ROUNDOFF * one(self.reach(), magnitude)
         centre = one(self.centre, weight)
         shift = torch.zeros((), dtype=centre.dtype, device=centre.device) if bias is None else bias
         return replace(
@@ -104,12 +144,13 @@ class AffineForm:
             error=one(self.error, magnitude) + rounding,
             low=interval - spread + shift,
             high=interval + spread + shift,
+            packing=packing,
         )
 
     def scaled(self, scale: Tensor, shift: Tensor) -> AffineForm:
         """Multiply every value by its own scale and shift it; both broadcast."""
         low, high = self.low * scale, self.high * scale
-        rounding = 2 * UNIT_ROUNDOFF * self.ball.reach(self.slopes)
+        rounding = 2 * UNIT_ROUNDOFF * self.reach()
         return replace(
             self,
             centre=self.centre * scale + shift,
@@ -149,14 +190,17 @@ class AffineForm:
         slope = torch.minimum(1 - low.square(), 1 - high.square())
         return form.along(slope, low - slope * form.low, high - slope * form.high, low, high)
 
-    def max_pool(self, size: int, stride: int, padding: int) -> AffineForm:
+    def max_pool(self, window: Window) -> AffineForm:
         r"""Take maxima over windows, of values (C, H, W).
 
         A value that some other one of its window always exceeds is left out. The rest is replaced by its mean m: the
         maximum is at least m, and at most m + max_i (x_i - m), bounded by the difference's own affine form.
         """
+        packing = None if self.packing is None else self.packing.behind(window)
+        if packing is None and self.packing is not None:
+            return self.unpacked().max_pool(window)
         form = self.narrowed()
-        windows = _Windows(form.low.shape, size, stride, padding)
+        windows = _Windows(form.low.shape, window)
         lows, highs = windows.of(form.low, -torch.inf), windows.of(form.high, -torch.inf)  # (k^2, C, H', W')
         low, high = lows.amax(0), highs.amax(0)
         shares = (highs >= low).to(low)
@@ -169,29 +213,23 @@ class AffineForm:
         for place in used:
             mean.addcmul_(parts[place], shares[place].to(mean))
 
+        pooled = replace(form, centre=centre, slopes=mean, error=error, low=low, high=high, packing=packing)
         contested = shares.amax(0) < 1
-        rounding = (len(used) + 2) * UNIT_ROUNDOFF * self.ball.reach(mean)
+        rounding = (len(used) + 2) * UNIT_ROUNDOFF * pooled.reach()
         excess = torch.zeros_like(low[contested])
-        middle = mean[:, contested]
+        middle, pixels = mean[:, contested], pooled.pixels
+        pixels = None if pixels is None else pixels.expand(-1, len(low), -1, -1)[:, contested]
         for place in used if len(excess) else ():
             share, part = shares[place][contested], parts[place][:, contested]
-            _, above = self.ball.extremes(part - middle)
+            _, above = self.ball.extremes(part - middle, pixels)
             # the error of x_i counts less in x_i - m, where it is in m as well
             own = error[contested] + (1 - 2 * share) * errors[place][contested]
-            own = own + rounding[contested] + UNIT_ROUNDOFF * self.ball.reach(part)
+            own = own + rounding[contested] + UNIT_ROUNDOFF * self.ball.reach(part, pixels)
             most = (centres[place] - centre)[contested] + above + own
             excess = torch.where(share > 0, torch.maximum(excess, most), excess)
         half = torch.zeros_like(low)
         half[contested] = excess / 2
-        pooled = replace(
-            form,
-            centre=centre + half,
-            slopes=mean,
-            error=error + rounding + half,
-            low=low,
-            high=high,
-        )
-        return pooled.with_symbols()
+        return replace(pooled, centre=centre + half, error=error + rounding + half).with_symbols()
 
     def with_symbols(self) -> AffineForm:
         """Turn the largest errors into symbols."""
@@ -213,19 +251,22 @@ class AffineForm:
 
     def mean(self) -> AffineForm:
         """Average over all places of (C, H, W), to (C,)."""
+        form = self.unpacked()
         averaged = [
-            each.mean(dim=(-2, -1)) for each in (self.centre, self.slopes, self.error, self.low, self.high)
+            each.mean(dim=(-2, -1)) for each in (form.centre, form.slopes, form.error, form.low, form.high)
         ]
-        count = self.centre.shape[-1] * self.centre.shape[-2]
-        rounding = (count + 2) * UNIT_ROUNDOFF * self.ball.reach(self.slopes).mean(dim=(-2, -1))
+        count = form.centre.shape[-1] * form.centre.shape[-2]
+        rounding = (count + 2) * UNIT_ROUNDOFF * form.reach().mean(dim=(-2, -1))
         centre, slopes, error, low, high = averaged
-        return replace(self, centre=centre, slopes=slopes, error=error + rounding, low=low, high=high)
+        return replace(form, centre=centre, slopes=slopes, error=error + rounding, low=low, high=high)
 
     def plus(self, other: AffineForm) -> AffineForm:
         """Add another form of the same ball; what both owe to the same pixel is added up with its sign."""
+        if self.packing != other.packing:
+            return self.unpacked().plus(other.unpacked())
         symbols = tuple(dict.fromkeys(self.symbols + other.symbols))
         slopes = [form._slopes_for(symbols) for form in (self, other)]
-        rounding = UNIT_ROUNDOFF * (self.ball.reach(slopes[0]) + self.ball.reach(slopes[1]))
+        rounding = UNIT_ROUNDOFF * (self.reach() + other.reach())
         return replace(
             self,
             centre=self.centre + other.centre,
@@ -248,13 +289,14 @@ class AffineForm:
 
     def flatten(self) -> AffineForm:
         """Make a vector of the values."""
+        form = self.unpacked()
         return replace(
-            self,
-            centre=self.centre.flatten(),
-            slopes=self.slopes.flatten(1),
-            error=self.error.flatten(),
-            low=self.low.flatten(),
-            high=self.high.flatten(),
+            form,
+            centre=form.centre.flatten(),
+            slopes=form.slopes.flatten(1),
+            error=form.error.flatten(),
+            low=form.low.flatten(),
+            high=form.high.flatten(),
         )
 
     def bounds(self) -> tuple[Tensor, Tensor]:
@@ -266,19 +308,20 @@ class AffineForm:
 class _Windows:
     """The k^2 places of pooling windows, each as a strided view."""
 
-    def __init__(self, shape: torch.Size, size: int, stride: int, padding: int) -> None:
-        self.size, self.stride, self.padding = size, stride, padding
-        self.rows, self.columns = ((side + 2 * padding - size) // stride + 1 for side in shape[-2:])
+    def __init__(self, shape: torch.Size, window: Window) -> None:
+        self.window = window
+        sides = (side + 2 * window.padding - window.size for side in shape[-2:])
+        self.rows, self.columns = (side // window.stride + 1 for side in sides)
 
     def one(self, values: Tensor, place: int, filler: float) -> Tensor:
         """Give the values (..., H', W') at one place of every window."""
-        p = self.padding
+        p, stride = self.window.padding, self.window.stride
         padded = pad(values, (p, p, p, p), value=filler) if p else values
-        row, column = divmod(place, self.size)
-        rows = slice(row, row + self.stride * (self.rows - 1) + 1, self.stride)
-        columns = slice(column, column + self.stride * (self.columns - 1) + 1, self.stride)
+        row, column = divmod(place, self.window.size)
+        rows = slice(row, row + stride * (self.rows - 1) + 1, stride)
+        columns = slice(column, column + stride * (self.columns - 1) + 1, stride)
         return padded[..., rows, columns]
 
     def of(self, values: Tensor, filler: float) -> Tensor:
         """Give the values at every place, (k^2, ..., H', W')."""
-        return torch.stack([self.one(values, place, filler) for place in range(self.size**2)])
+        return torch.stack([self.one(values, place, filler) for place in range(self.window.size**2)])

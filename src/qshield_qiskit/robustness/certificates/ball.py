@@ -30,44 +30,48 @@ class Ball:
     norm: str
     radius: float
 
-    def extremes(self, slopes: Tensor) -> tuple[Tensor, Tensor]:
+    def extremes(self, slopes: Tensor, pixels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         r"""Bound linear functions from below and above.
 
         Args:
-            slopes: (D + S, ...), a function of pixel changes and symbols in each place behind the first axis.
+            slopes: (R + S, ...), a function of pixel changes and symbols in each place behind the first axis.
+            pixels: (R, ...), which pixel a row stands for at each place, -1 for none; None if R is D, a row for each.
 
         Returns:
             Bounds over the ball and all symbols, each (...), in float64.
         """
-        flat, symbols = self._split(slopes)  # (D, M), (S, M)
+        flat, symbols = self._split(slopes, pixels)
         if self.norm == "linf":
-            down, up = self._down.to(flat), self._up.to(flat)
-            middle, half = (down + up) / 2, (up - down) / 2
-            centre, reach = middle @ flat, half @ flat.abs()
+            centre = _weighed(flat, (self._down + self._up) / 2, pixels)
+            reach = _weighed(flat.abs(), (self._up - self._down) / 2, pixels)
             low, high = centre - reach, centre + reach
-            room = ROUNDING * ((middle.abs() + half) @ flat.abs())
+            room = ROUNDING * self._terms(flat, pixels)
         else:
-            free, grows, shrinks = self._sides
-            both = flat[free].square_().sum(0)
-            black, white = flat[grows], flat[shrinks]
-            growth = both + black.clamp(min=0).square_().sum(0) + white.clamp(max=0).square_().sum(0)
-            loss = both + black.clamp(max=0).square_().sum(0) + white.clamp(min=0).square_().sum(0)
+            positive, negative = flat.clamp(min=0).square_(), flat.clamp(max=0).square_()
+            grows, shrinks = self._up.ne(0), self._down.ne(0)
+            loss = _weighed(negative, grows, pixels) + _weighed(positive, shrinks, pixels)
+            growth = _weighed(positive, grows, pixels) + _weighed(negative, shrinks, pixels)
             low, high = -self.radius * loss.sqrt(), self.radius * growth.sqrt()
             room = ROUNDING * (high - low)
         room = room + (1 + ROUNDING) * symbols.abs().sum(0)
-        shape = slopes.shape[1:]
-        return (low - room).double().reshape(shape), (high + room).double().reshape(shape)
+        return (low - room).double(), (high + room).double()
 
-    def reach(self, slopes: Tensor) -> Tensor:
+    def reach(self, slopes: Tensor, pixels: Tensor | None = None) -> Tensor:
         """Bound the sum of all terms' magnitudes, (...), in float64: by how much rounding may matter."""
-        flat, symbols = self._split(slopes)
-        size = self.radius * flat.norm(dim=0) if self.norm == "l2" else self._most.to(flat) @ flat.abs()
-        size = (1 + ROUNDING) * (size + symbols.abs().sum(0))
-        return size.double().reshape(slopes.shape[1:])
+        flat, symbols = self._split(slopes, pixels)
+        size = (1 + ROUNDING) * (self._terms(flat, pixels) + symbols.abs().sum(0))
+        return size.double()
 
-    def _split(self, slopes: Tensor) -> tuple[Tensor, Tensor]:
-        flat = slopes.reshape(len(slopes), -1)
-        return flat[: self.image.numel()], flat[self.image.numel() :]
+    def _terms(self, flat: Tensor, pixels: Tensor | None) -> Tensor:
+        """Bound the sum of the pixels' terms' magnitudes, (...)."""
+        if self.norm == "l2":
+            norms: Tensor = torch.linalg.vector_norm(flat, dim=0)
+            return self.radius * norms
+        return _weighed(flat.abs(), self._most, pixels)
+
+    def _split(self, slopes: Tensor, pixels: Tensor | None) -> tuple[Tensor, Tensor]:
+        rows = self.image.numel() if pixels is None else len(pixels)
+        return slopes[:rows], slopes[rows:]
 
     @cached_property
     def _down(self) -> Tensor:
@@ -80,15 +84,13 @@ class Ball:
         return (1 - self.image.flatten().double()).clamp(max=self.radius)
 
     @cached_property
-    def _sides(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The pixels that can go either way, only up and only down."""
-        grows, shrinks = self._down == 0, self._up == 0
-        return (
-            torch.nonzero(~grows & ~shrinks)[:, 0],
-            torch.nonzero(grows)[:, 0],
-            torch.nonzero(shrinks)[:, 0],
-        )
-
-    @cached_property
     def _most(self) -> Tensor:
         return torch.maximum(-self._down, self._up)
+
+
+def _weighed(terms: Tensor, weights: Tensor, pixels: Tensor | None) -> Tensor:
+    """Add up terms (R, ...), each times the weight of its pixel, (D,)."""
+    weights = weights.to(terms)
+    if pixels is None:
+        return (weights @ terms.flatten(1)).reshape(terms.shape[1:])
+    return (terms * torch.cat([weights, weights.new_zeros(1)])[pixels]).sum(0)  # -1, no pixel, is the last

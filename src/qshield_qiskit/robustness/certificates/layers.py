@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 from torch.nn import functional
@@ -15,6 +15,7 @@ from qshield_qiskit.models.resnet18 import ResNet18
 from qshield_qiskit.models.small_cnn import SmallCNN
 from qshield_qiskit.robustness.certificates.affine_form import AffineForm
 from qshield_qiskit.robustness.certificates.certificate import DoesNotApplyError
+from qshield_qiskit.robustness.certificates.packing import Window
 
 Rule = Callable[[Any, AffineForm], AffineForm]
 
@@ -59,7 +60,16 @@ def _convolution(module: nn.Conv2d, form: AffineForm) -> AffineForm:
         "groups": module.groups,
     }
     bias = None if module.bias is None else module.bias.double()[:, None, None]
-    return form.linear(partial(functional.conv2d, **settings), module.weight.double().contiguous(), bias)
+    weight = module.weight.double().contiguous()
+    return form.linear(partial(functional.conv2d, **settings), weight, bias, _window(module))
+
+
+def _window(module: nn.Conv2d) -> Window | None:
+    """Say what one value depends on, if that is the same down and across."""
+    paddings = cast("tuple[int, ...]", module.padding)
+    each = zip(module.kernel_size, module.stride, paddings, module.dilation, strict=True)
+    sides = {Window(1 + (size - 1) * dilation, stride, padding) for size, stride, padding, dilation in each}
+    return sides.pop() if len(sides) == 1 else None
 
 
 def _batch_norm(module: nn.BatchNorm1d | nn.BatchNorm2d, form: AffineForm) -> AffineForm:
@@ -82,7 +92,7 @@ def _max_pool(module: nn.MaxPool2d, form: AffineForm) -> AffineForm:
     )
     if dilation != 1 or module.ceil_mode:
         raise DoesNotApplyError("there is no bound for a max pooling with dilation or ceil_mode")
-    return form.max_pool(size, stride, padding)
+    return form.max_pool(Window(size, stride, padding))
 
 
 def _average(module: nn.AdaptiveAvgPool2d, form: AffineForm) -> AffineForm:
