@@ -211,7 +211,7 @@ def test_a_file_of_ones_own(tmp_path):
         ("seed=0,1", "seed=0,1: expected a whole number"),
         ("model.pretrained=perhaps", "expected true or false"),
         ("model.fusion=dynamik", "did you mean dynamic?"),
-        ("model.backbone=vgg", "expected 'small_cnn', 'resnet18' or 'dnn'"),
+        ("model.backbone=vgg", "expected 'small_cnn', 'resnet18', 'dnn' or 'mlp'"),
         ("dataset=[mnist]", "expected a text"),
         ("circuit=", "circuit.name=null: expected a text"),
         ("circuit.readout=3", "expected a text or a list"),
