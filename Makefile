@@ -77,6 +77,10 @@ jobs: $(READY) ## List the jobs that were sent to devices
 study: $(READY) ## Study what circuits can do and what they cost on devices (STUDY=circuits SET="num_qubits=3")
 	@$(BIN)/qshield study $(STUDY) $(SET)
 
+.PHONY: export
+export: $(READY) ## Write a run's model with a card of its figures and verdict into models/
+	@$(BIN)/qshield export $(RUN)
+
 .PHONY: list
 list: $(READY) ## List circuits, backends, experiments and datasets
 	@$(BIN)/qshield list
