@@ -23,7 +23,7 @@ CHEAP: dict[str, dict[str, Any]] = {
     "fgsm": {},
     "pgd": {"steps": 10},
     "apgd": {"steps": 10, "restarts": 1},
-    "apgd_dlr": {"steps": 10, "restarts": 1},
+    "apgd_dlr": {"steps": 25, "restarts": 1},
     "mim": {"steps": 10},
     "vmi_fgsm": {"steps": 5, "neighbours": 3},
     "cw_l2": {"steps": 15, "binary_search_steps": 3, "initial_constant": 1, "learning_rate": 0.06},

@@ -380,7 +380,7 @@ def test_spare_qubits_of_a_device_cost_nothing(observables):
     simulator = ExactSimulator(
         circuit, template.inputs, template.weights, observables, backend.noise_model, num_qubits=2
     )
-    assert simulator._lowered.num_qubits < 5
+    assert simulator.lowered.num_qubits < 5
     if observables is None:  # Aer's expectation values know no readout error
         assert largest_error(simulator, circuit, backend.noise_model, *random_values(simulator), 2) < 1e-9
     quiet = ExactSimulator(circuit, template.inputs, template.weights, observables, None, num_qubits=2)
