@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -39,7 +40,45 @@ class DifferentiableNetwork(Protocol):
         ...
 
 
-class ExactQNN(NeuralNetwork):
+class TemplateQNN(NeuralNetwork):
+    """A circuit template as a `NeuralNetwork` whose outputs torch can be asked for.
+
+    Args:
+        template: The circuit, its parameters and what is read.
+
+    Attributes:
+        template: As given.
+    """
+
+    def __init__(self, template: CircuitTemplate) -> None:
+        self.template = template
+        super().__init__(
+            num_inputs=template.num_inputs,
+            num_weights=template.num_weights,
+            sparse=False,
+            output_shape=(template.num_outputs,),
+            input_gradients=True,
+        )
+
+    @abstractmethod
+    def evaluate(self, inputs: Tensor, weights: Tensor) -> Tensor:
+        """Outputs (..., O) from inputs (..., I) and weights (W,), in radians."""
+
+    def _forward(self, input_data: NDArray[Any] | None, weights: NDArray[Any] | None) -> NDArray[np.float64]:
+        with torch.no_grad():
+            outputs: NDArray[np.float64] = self.evaluate(*self._tensors(input_data, weights)).numpy()
+        return outputs
+
+    def _tensors(
+        self, input_data: NDArray[Any] | None, weights: NDArray[Any] | None
+    ) -> tuple[Tensor, Tensor]:
+        inputs = np.zeros((1, self.num_inputs)) if input_data is None else input_data
+        return torch.tensor(inputs, dtype=torch.float64), torch.tensor(
+            [] if weights is None else weights, dtype=torch.float64
+        )
+
+
+class ExactQNN(TemplateQNN):
     """A circuit template on a backend, simulated exactly, with gradients to inputs and weights.
 
     Used through `QuantumLayer` it is plain torch; used as a `NeuralNetwork` it computes full Jacobians in numpy, as
@@ -67,7 +106,7 @@ class ExactQNN(NeuralNetwork):
         trajectories: int = 128,
         seed: int = 0,
     ) -> None:
-        self.template, self.backend = template, backend
+        self.backend = backend
         self.simulator = ExactSimulator(
             template.circuit if backend is None else backend.transpile(template.circuit),
             template.inputs,
@@ -79,22 +118,11 @@ class ExactQNN(NeuralNetwork):
             trajectories=trajectories,
             seed=seed,
         )
-        super().__init__(
-            num_inputs=template.num_inputs,
-            num_weights=template.num_weights,
-            sparse=False,
-            output_shape=(template.num_outputs,),
-            input_gradients=True,
-        )
+        super().__init__(template)
 
     def evaluate(self, inputs: Tensor, weights: Tensor) -> Tensor:
         """Outputs (..., O) from inputs (..., I) and weights (W,) in radians; differentiable any number of times."""
         return self.simulator(inputs, weights)
-
-    def _forward(self, input_data: NDArray[Any] | None, weights: NDArray[Any] | None) -> NDArray[np.float64]:
-        with torch.no_grad():
-            outputs: NDArray[np.float64] = self.evaluate(*self._tensors(input_data, weights)).numpy()
-        return outputs
 
     def _backward(
         self, input_data: NDArray[Any] | None, weights: NDArray[Any] | None
@@ -113,12 +141,4 @@ class ExactQNN(NeuralNetwork):
         return (
             to_inputs.numpy() if self.input_gradients else None,
             None if to_weights is None else to_weights.numpy(),
-        )
-
-    def _tensors(
-        self, input_data: NDArray[Any] | None, weights: NDArray[Any] | None
-    ) -> tuple[Tensor, Tensor]:
-        inputs = np.zeros((1, self.num_inputs)) if input_data is None else input_data
-        return torch.tensor(inputs, dtype=torch.float64), torch.tensor(
-            [] if weights is None else weights, dtype=torch.float64
         )

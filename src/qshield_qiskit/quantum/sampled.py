@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from qiskit.circuit import Parameter
-from qiskit_machine_learning.neural_networks import NeuralNetwork
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.estimates import JacobianEstimate, ParameterShift, SimultaneousPerturbation
 from qshield_qiskit.quantum.expressions import Angles
+from qshield_qiskit.quantum.network import TemplateQNN
 from qshield_qiskit.quantum.occurrences import separate_occurrences, with_parametrised_rotations
 from qshield_qiskit.quantum.pub import Executor, Pub
 from qshield_qiskit.quantum.template import CircuitTemplate
@@ -26,7 +26,7 @@ from qshield_qiskit.quantum.template import CircuitTemplate
 Gradient = Literal["shift", "spsa"]
 
 
-class SampledQNN(NeuralNetwork):
+class SampledQNN(TemplateQNN):
     """A circuit template on an executor, with gradients by parameter shift or SPSA.
 
     Every parametrised gate has an angle of its own. How angles depend on inputs and weights is left to autograd, how
@@ -63,7 +63,7 @@ class SampledQNN(NeuralNetwork):
             raise InputError(
                 f"backend.gradient={gradient}: expected shift or spsa where a circuit is sampled"
             )
-        self.template, self.executor, self.shots, self.gradient = template, executor, shots, gradient
+        self.executor, self.shots, self.gradient = executor, shots, gradient
         self.circuit, expressions = separate_occurrences(
             with_parametrised_rotations(template.circuit), "angle"
         )
@@ -72,13 +72,7 @@ class SampledQNN(NeuralNetwork):
         self._estimate: JacobianEstimate = (
             ParameterShift() if gradient == "shift" else SimultaneousPerturbation(gradient_draws)
         )
-        super().__init__(
-            num_inputs=template.num_inputs,
-            num_weights=template.num_weights,
-            sparse=False,
-            output_shape=(template.num_outputs,),
-            input_gradients=True,
-        )
+        super().__init__(template)
 
     def evaluate(self, inputs: Tensor, weights: Tensor) -> Tensor:
         """Run a batch as one PUB; asked for a gradient, run one more.
@@ -127,11 +121,6 @@ class SampledQNN(NeuralNetwork):
         sets = self._estimate.angles(angles, columns, np.random.default_rng(seed))
         return self._estimate.jacobian(self.run(sets), angles, columns, np.random.default_rng(seed))
 
-    def _forward(self, input_data: NDArray[Any] | None, weights: NDArray[Any] | None) -> NDArray[np.float64]:
-        with torch.no_grad():
-            outputs: NDArray[np.float64] = self.evaluate(*self._tensors(input_data, weights)).numpy()
-        return outputs
-
     def _backward(
         self, input_data: NDArray[Any] | None, weights: NDArray[Any] | None
     ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
@@ -145,14 +134,6 @@ class SampledQNN(NeuralNetwork):
         return (
             (outer @ to_inputs).numpy() if self.input_gradients else None,
             (outer @ to_weights).numpy() if self.num_weights else None,
-        )
-
-    def _tensors(
-        self, input_data: NDArray[Any] | None, weights: NDArray[Any] | None
-    ) -> tuple[Tensor, Tensor]:
-        inputs = np.zeros((1, self.num_inputs)) if input_data is None else input_data
-        return torch.tensor(inputs, dtype=torch.float64), torch.tensor(
-            [] if weights is None else weights, dtype=torch.float64
         )
 
 
