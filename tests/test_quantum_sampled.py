@@ -160,6 +160,16 @@ def test_bases_group_what_can_be_measured_together():
     assert total == {0, 1}
 
 
+def test_observables_that_cancel_each_other_are_measured_all_the_same():
+    groups = grouped_by_basis((SparsePauliOp("ZI"), SparsePauliOp("ZI", -1.0)))
+    ((basis, terms),) = groups
+    assert basis.to_label() == "ZI"
+    assert [(number, values.tolist()) for number, values in terms] == [
+        (0, [1, 1, -1, -1]),
+        (1, [-1, -1, 1, 1]),
+    ]
+
+
 @pytest.mark.parametrize(("name", "more"), SAMPLED[1:2] + SAMPLED[3:])
 def test_a_batch_is_one_pub_and_its_gradient_another(name, more):
     template = catalog.load_circuit("full", 4, reps=2)

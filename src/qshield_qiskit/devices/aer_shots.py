@@ -11,7 +11,7 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import Pauli, SparsePauliOp
 from qiskit_aer.primitives import SamplerV2
 
-from qshield_qiskit.devices.measuring import MEASURED, frequencies, in_basis, measured
+from qshield_qiskit.devices.measuring import MEASURED, bases_of, frequencies, in_basis, measured
 from qshield_qiskit.quantum.pub import Pub
 
 if TYPE_CHECKING:
@@ -63,10 +63,8 @@ def grouped_by_basis(
         For each basis, a letter a qubit, the observables that have a part in it, by number, and that part's value for
         each of the 2**n outcomes.
     """
-    every = SparsePauliOp.sum([operator.simplify() for operator in observables])
-    groups = every.simplify().group_commuting(qubit_wise=True)
     found = []
-    for group in groups:
+    for group in bases_of(observables):
         x, z = np.logical_or.reduce(group.paulis.x), np.logical_or.reduce(group.paulis.z)
         labels = set(group.paulis.to_labels())
         terms = []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import ClassicalRegister, QuantumCircuit
-from qiskit.quantum_info import Pauli
+from qiskit.quantum_info import Pauli, SparsePauliOp
 
 MEASURED = "measured"
 """Name of the classical register that holds the user's qubits, qubit i in bit i."""
@@ -58,3 +59,10 @@ def frequencies(bits: Any) -> NDArray[np.float64]:
     counts = np.bincount((outcomes + offsets).ravel(), minlength=len(outcomes) * size)
     shares: NDArray[np.float64] = counts.reshape(len(outcomes), size) / bits.num_shots
     return shares
+
+
+def bases_of(observables: Sequence[SparsePauliOp]) -> list[SparsePauliOp]:
+    """Group the Pauli strings of observables, each once, by bases in which they are measured together."""
+    labels = dict.fromkeys(label for operator in observables for label, _ in operator.simplify().to_list())
+    groups: list[SparsePauliOp] = SparsePauliOp(list(labels)).group_commuting(qubit_wise=True)
+    return groups

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from qiskit.quantum_info import SparsePauliOp
 from qiskit_ibm_runtime.executor.calculate_twirling_shots import calculate_twirling_shots
 
 from qshield_qiskit.devices.compiling.success import log_success, seconds_of
+from qshield_qiskit.devices.measuring import bases_of
 from qshield_qiskit.devices.primitives import IsaPub, PrimitiveOptions
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
@@ -162,13 +162,6 @@ def _twirled(shots: int) -> int:
     """Round shots up to whole randomizations, as the primitives do."""
     randomizations, shots_of_each = calculate_twirling_shots(shots, "auto", "auto")
     return int(randomizations * shots_of_each)
-
-
-def bases_of(observables: Sequence[SparsePauliOp]) -> list[SparsePauliOp]:
-    """Group the Pauli strings of observables by bases in which they are measured together."""
-    every = SparsePauliOp.sum(list(observables)).simplify()
-    groups: list[SparsePauliOp] = every.group_commuting(qubit_wise=True)
-    return groups
 
 
 def total(costs: Iterable[Cost]) -> Cost | None:
