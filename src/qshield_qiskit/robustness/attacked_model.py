@@ -82,6 +82,11 @@ class AttackedModel(nn.Module):
             logits.register_hook(self._count)  # type: ignore[no-untyped-call]
         return logits
 
+    def repeats_itself(self, images: Tensor) -> bool:
+        """Say whether the model gives the same images (B, C, H, W) the same logits when asked again."""
+        with torch.no_grad():
+            return torch.equal(self(images), self(images))
+
     def _draw(self, images: Tensor) -> Tensor:
         logits: Tensor
         if self.differentiable is None:

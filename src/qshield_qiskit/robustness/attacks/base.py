@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import nn
@@ -15,12 +16,15 @@ from torch import nn
 from qshield_qiskit.config import Section
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.robustness.attacked_model import AttackedModel
-from qshield_qiskit.robustness.attacks.victim import Images, Victim
+from qshield_qiskit.robustness.attacks.victim import Images, RememberingVictim, Victim
 
 Norm = Literal["linf", "l2", "l0"]
 
 Steps = Annotated[int, Field(ge=1)]
 StepSize = Annotated[float | None, Field(gt=0)]
+
+PROBED = 8
+"""Images that show whether a model answers alike every time."""
 
 ART_NORMS: dict[str, int | float] = {"linf": np.inf, "l2": 2}
 """Our names of norms in ART's words."""
@@ -72,6 +76,12 @@ class Task:
         """Make ART's view of the model, for an attack that raises a loss."""
         shape = self.images.shape[1:]
         return Victim(self.model, shape, self.num_classes, loss=loss, batch_size=self.batch_size)
+
+    def scores(self) -> Victim:
+        """Make ART's view of the model for an attack that asks for logits alone, and for the same ones again."""
+        probe = torch.as_tensor(self.images[:PROBED])
+        view = RememberingVictim if self.model.repeats_itself(probe) else Victim
+        return view(self.model, self.images.shape[1:], self.num_classes, batch_size=self.batch_size)
 
     def fooled(self, images: Images) -> NDArray[np.bool_]:
         """Say which images (B, C, H, W) are where the attack wants them, (B,)."""

@@ -42,7 +42,7 @@ class Square(Attack):
                 f"but these have {height} x {width}; try pgd or hopskipjump"
             )
         attack = SquareAttack(
-            task.victim(),
+            task.scores(),
             norm=task.art_norm,
             max_iter=self.proposals,
             eps=task.radius,

@@ -18,12 +18,16 @@ Images = NDArray[np.float32]
 BOUNDS = (0.0, 1.0)
 """Smallest and largest pixel value."""
 
+REMEMBERED = 3
+"""Batches whose answers are remembered, where any are."""
+
 
 class Victim(PyTorchClassifier):  # type: ignore[misc]
     """ART's view of a model.
 
     ART predicts through a data loader and takes one backward pass for every class that occurs in a batch; here
-    it is one tensor and one pass, which makes C&W ten times faster.
+    it is one tensor and one pass, which makes C&W ten times faster. The forward pass that gave a loss also gives
+    its gradient, if that is asked for next: Auto-PGD asks for both of every point.
 
     Args:
         model: The model to attack.
@@ -53,6 +57,7 @@ class Victim(PyTorchClassifier):  # type: ignore[misc]
         self._device = model.device  # ART knows "gpu" and "cpu" only
         self._model.to(model.device)
         self.batch_size = batch_size
+        self._passed: tuple[Tensor, Tensor] | None = None
 
     def predict(self, x: Any, batch_size: int = 128, **ignored: Any) -> NDArray[np.float32]:
         """Give the logits (B, K) of images, whatever their precision.
@@ -61,6 +66,33 @@ class Victim(PyTorchClassifier):  # type: ignore[misc]
         """
         images = torch.as_tensor(np.asarray(x, dtype=np.float32))
         return predict(self.model, images, self.batch_size).numpy().astype(np.float32)
+
+    def compute_loss(self, x: Any, y: Any, reduction: str = "none", **ignored: Any) -> Any:
+        """Give the losses (B,) of images (B, C, H, W) with one-hot labels (B, K)."""
+        return self._loss_of(self._pass(x)[1], y, reduction).detach().cpu().numpy()
+
+    def loss_gradient(self, x: Any, y: Any, **ignored: Any) -> Any:
+        """Differentiate the loss by pixels, (B, C, H, W)."""
+        if isinstance(x, Tensor):  # ART's PGD, which asks for gradients alone
+            return super().loss_gradient(x, y)
+        images, logits = self._pass(x)
+        self._passed = None
+        (gradient,) = torch.autograd.grad(self._loss_of(logits, y, self._loss.reduction), images)
+        return gradient.cpu().numpy()
+
+    def _pass(self, x: Images) -> tuple[Tensor, Tensor]:
+        """Give images as a leaf of autograd and their logits; for the same images again, the same pass."""
+        if self._passed is None or not np.array_equal(self._passed[0].detach().cpu().numpy(), x):
+            images = torch.tensor(x, device=self.device).requires_grad_()
+            self._passed = images, self.model(images)
+        return self._passed
+
+    def _loss_of(self, logits: Tensor, y: Any, reduction: str) -> Tensor:
+        labels = torch.as_tensor(self.reduce_labels(y)).to(logits.device)
+        before, self._loss.reduction = self._loss.reduction, reduction
+        loss: Tensor = self._loss(logits, labels)
+        self._loss.reduction = before
+        return loss
 
     def class_gradient(self, x: Images, label: Any = None, **ignored: Any) -> NDArray[np.float32]:
         """Differentiate logits by pixels.
@@ -81,6 +113,29 @@ class Victim(PyTorchClassifier):  # type: ignore[misc]
             chosen = [logits.gather(1, classes.long()[:, None]).sum()]
         gradients = [torch.autograd.grad(each, images, retain_graph=True)[0] for each in chosen]
         return cast("NDArray[np.float32]", torch.stack(gradients, dim=1).cpu().numpy())
+
+
+class RememberingVictim(Victim):
+    """A view that puts no image to the model whose answer it still has: ART's Square asks three times for each.
+
+    It is for models that answer alike every time: a lucky draw of a random one would be believed for ever.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._answers: dict[bytes, NDArray[np.float32]] = {}
+
+    def predict(self, x: Any, batch_size: int = 128, **ignored: Any) -> NDArray[np.float32]:
+        """Give the logits (B, K) of images; those that were asked for lately cost nothing."""
+        images = np.asarray(x, dtype=np.float32)
+        keys = [image.tobytes() for image in images]
+        new = {key: row for row, key in enumerate(keys) if key not in self._answers}
+        if new:
+            self._answers |= zip(new, super().predict(images[list(new.values())]), strict=True)
+        answers = {key: self._answers.pop(key) for key in dict.fromkeys(keys)}
+        latest = [*self._answers.items(), *answers.items()][-REMEMBERED * len(images) :]
+        self._answers = dict(latest)
+        return np.stack([answers[key] for key in keys])
 
 
 class DifferenceOfLogitsRatio(nn.Module):
