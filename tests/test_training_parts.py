@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from torch import nn
 
 from qshield_qiskit import runs
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.errors import InputError
-from qshield_qiskit.training.parts import PARTS
+from qshield_qiskit.models.small_cnn import DROPOUT
+from qshield_qiskit.training.parts import PARTS, dropping
 
 SMALL = ("data.train_images=200", "data.test_images=40", "circuit.num_qubits=2", "training.epochs=2")
 
@@ -30,6 +32,18 @@ def test_nothing_else_moves(first, part, tmp_path):
     assert moved <= set(PARTS[part])
     assert "layer" in moved
     assert all(weight.requires_grad for weight in second.model.parameters())
+
+
+def test_dropout_is_lifted_while_training_and_comes_back(first, tmp_path):
+    dropped, undropped = first, train(tmp_path, "training.dropout=0")
+    layers = [layer for layer in undropped.model.backbone.modules() if isinstance(layer, nn.Dropout)]
+    assert [layer.p for layer in layers] == [DROPOUT]
+    assert not torch.equal(dropped.model.head.weight, undropped.model.head.weight)
+    with dropping(undropped.model, 0.0):
+        undropped.model.train()
+        images = torch.rand(8, *undropped.model.input_shape)
+        with torch.no_grad():
+            assert torch.equal(undropped.model(images), undropped.model(images))
 
 
 def test_gradient_free_training_of_the_circuit_lowers_the_loss(first, tmp_path):
@@ -62,6 +76,8 @@ def test_gradient_free_training_of_the_circuit_lowers_the_loss(first, tmp_path):
         (["training.trains=circuit", "model.branch=none"], "no second branch; try training.trains=all"),
         (["training.trains=circuit", "circuit.ansatz=none"], "no weights; try circuit.ansatz=rotations"),
         (["training.start_from=nowhere"], "nowhere: not a run"),
+        (["training.dropout=0", "model.backbone=mlp"], "backbone mlp has no dropout; leave it null"),
+        (["training.dropout=1"], "expected less than 1"),
         (["training.trains=head"], "expected 'all', 'branch' or 'circuit'"),
     ],
 )

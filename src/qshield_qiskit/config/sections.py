@@ -163,6 +163,8 @@ class TrainingSettings(Section):
     """How the step size goes on: down to 0 along a cosine, or constant."""
     branch_weight: NotNegative = 0.5
     """Weight of each branch's own loss beside the fused one, so that both learn; 0: the fused loss alone."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of the values that the backbone's dropout zeroes while training; null: the backbone's own share."""
     trains: Literal["all", "branch", "circuit"] = "all"
     """What is trained: all weights, those of the second branch, or the circuit's alone; the rest stays as it is."""
     start_from: Path | None = None

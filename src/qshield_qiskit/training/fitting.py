@@ -26,7 +26,7 @@ from qshield_qiskit.training.defences import build_defence
 from qshield_qiskit.training.history import HISTORY, Epoch
 from qshield_qiskit.training.keeping import BEST, LAST, Keeper
 from qshield_qiskit.training.noise_aware import build_devices
-from qshield_qiskit.training.parts import trained_alone
+from qshield_qiskit.training.parts import dropping, trained_alone
 from qshield_qiskit.training.progress import EpochProgress
 from qshield_qiskit.training.quiet import quiet_lightning
 from qshield_qiskit.training.task import ClassifierTask
@@ -86,7 +86,7 @@ def fit(
     replays = settings.defence.replays if settings.defence.name == "free" else 1
     seed_everything(derive(seed, "training"))
     keeper = Keeper(folder, patience=settings.patience)
-    with trained_alone(model, settings.trains) as still:
+    with trained_alone(model, settings.trains) as still, dropping(model, settings.dropout):
         task = ClassifierTask(
             model,
             learning_rate=settings.learning_rate,

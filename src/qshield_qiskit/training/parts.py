@@ -1,4 +1,4 @@
-"""Training a part of a model only: the rest keeps its weights, and its batch norm its statistics."""
+"""What of a model is trained, and what is dropped meanwhile; afterwards the model is as before but for its weights."""
 
 from __future__ import annotations
 
@@ -44,3 +44,29 @@ def trained_alone(model: HybridClassifier, part: str) -> Iterator[list[nn.Module
     finally:
         for weight in still:
             weight.requires_grad_()
+
+
+@contextmanager
+def dropping(model: HybridClassifier, share: float | None) -> Iterator[None]:
+    """Let the backbone's dropout zero another share of its values for a while.
+
+    Args:
+        model: The classifier.
+        share: In [0, 1); None leaves the backbone's own.
+
+    Raises:
+        InputError: The backbone has no dropout.
+    """
+    layers = [layer for layer in model.backbone.modules() if isinstance(layer, nn.Dropout)]
+    if share is not None and not layers:
+        raise InputError(
+            f"training.dropout={share}: backbone {model.backbone_name} has no dropout; leave it null"
+        )
+    own = [layer.p for layer in layers]
+    for layer in layers:
+        layer.p = layer.p if share is None else share
+    try:
+        yield
+    finally:
+        for layer, p in zip(layers, own, strict=True):
+            layer.p = p
