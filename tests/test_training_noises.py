@@ -122,7 +122,7 @@ def test_each_image_meets_one_of_the_chosen_kinds_or_none(share):
     defence = build_defence(DefenceSettings(name="noise", noise=options), seed=0)
     defence.begin_epoch(0, 0, torch.device("cpu"))
     images = torch.full((2000, 1, 8, 8), 0.5)
-    shown = defence.shown(torch.nn.Identity(), images, torch.zeros(2000), 0.0)
+    shown = defence.augmented(images)
     untouched = (shown == 0.5).all(-1).all(-1).float().mean()
     peppered = (shown != 0.5).all(-1).all(-1).float().mean()
     assert untouched == pytest.approx(1 - share, abs=0.03)
@@ -135,6 +135,23 @@ def test_noise_is_drawn_by_seed_epoch_and_process():
     for seed, epoch, rank in ((0, 0, 0), (0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)):
         defence = build_defence(DefenceSettings(name="noise"), seed)
         defence.begin_epoch(epoch, rank, torch.device("cpu"))
-        draws.append(defence.shown(torch.nn.Identity(), images, torch.zeros(16), 0.0))
+        draws.append(defence.augmented(images))
     assert torch.equal(draws[0], draws[1])
     assert not any(torch.equal(draws[0], other) for other in draws[2:])
+
+
+def test_other_defences_start_from_noisy_images_if_asked():
+    images, labels = torch.rand(16, 1, 4, 4), torch.arange(16) % 2
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
+    for name in ("noise", "pgd", "trades", "fast"):
+        built = {
+            wanted: build_defence(DefenceSettings(name=name, epsilon=0.1, augment=wanted), seed=0)
+            for wanted in (False, True)
+        }
+        for each in built.values():
+            each.begin_epoch(0, 0, torch.device("cpu"))
+        noisy_images = built[True].augmented(images)
+        assert not torch.equal(noisy_images, images)
+        assert torch.equal(built[False].augmented(images), images) == (name != "noise")
+        shown = built[True].shown(model, noisy_images, labels, 0.1)
+        assert (shown[-16:] - noisy_images).abs().max() <= 0.1 + 1e-6

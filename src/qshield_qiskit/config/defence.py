@@ -71,5 +71,7 @@ class DefenceSettings(Section):
     """Weight of trades' divergence between clean and perturbed prediction."""
     replays: Count = 4
     """How often free uses a batch in a row, so that an epoch takes so many times as long."""
+    augment: bool = False
+    """Whether images meet noise before they are perturbed, as they always do with `noise`."""
     noise: NoiseSettings = NoiseSettings()
     """What noise does to images."""

@@ -73,5 +73,17 @@ NOISES: dict[str, AddNoise] = {
 }
 
 
+def augment(images: Tensor, settings: NoiseSettings, generator: torch.Generator) -> Tensor:
+    """Put a share of the images (B, C, H, W) under noise, each under one kind, which is drawn at random."""
+    draws = torch.rand(len(images), generator=generator, device=images.device)
+    choice = (draws * len(settings.kinds) / settings.share).floor()  # beyond the last kind: none
+    noisy = images.clone()
+    for index, kind in enumerate(settings.kinds):
+        chosen = torch.nonzero(choice == index).squeeze(1)
+        if len(chosen):
+            noisy[chosen] = NOISES[kind](images[chosen], settings, generator)
+    return noisy
+
+
 def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.rand(like.shape, generator=generator, device=like.device)

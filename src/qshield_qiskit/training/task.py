@@ -105,6 +105,7 @@ class ClassifierTask(LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """Compute the loss of a batch, and of the fused prediction alone."""
         images, labels = batch
+        images = self.defence.augmented(images)
         epsilon = self.defence.radius(self._epochs(batch_index))
         with self.devices.drawn(self.model, self.current_epoch, batch_index):
             branches = self.model.branches(self.defence.shown(self.model, images, labels, epsilon))

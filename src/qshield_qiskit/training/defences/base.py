@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -10,6 +12,7 @@ from qshield_qiskit.config import DefenceSettings
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.seeding import derive
 from qshield_qiskit.training.crafting import ascend, frozen, random_point
+from qshield_qiskit.training.noises import augment
 
 ROUND_TRIP = 2.5
 """Steps go this many times epsilon together, unless a step size is given: any point of the ball can be reached."""
@@ -32,8 +35,10 @@ class Defence:
         InputError: A defence that perturbs images has no radius.
     """
 
-    crafts = False
+    crafts: ClassVar[bool] = False
     """Whether it needs a radius, and epochs are compared by their accuracy under attack."""
+    always_augments: ClassVar[bool] = False
+    """Whether images meet noise, whatever the settings say."""
 
     def __init__(self, settings: DefenceSettings, seed: int) -> None:
         if self.crafts and settings.epsilon is None:
@@ -52,6 +57,12 @@ class Defence:
         """Give the radius after a (fractional) number of epochs: it grows linearly while training warms up."""
         warmup = self.settings.warmup_epochs
         return self.epsilon * min(1.0, epochs / warmup) if warmup else self.epsilon
+
+    def augmented(self, images: Tensor) -> Tensor:
+        """Put images (B, C, H, W) under noise, if that was asked for; what they are shown as follows from these."""
+        if not (self.always_augments or self.settings.augment):
+            return images
+        return augment(images, self.settings.noise, self.generator)
 
     def shown(self, model: nn.Module, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
         """Choose what the model is shown in place of a batch.
