@@ -151,12 +151,13 @@ def test_the_output_has_the_models_precision(noisy, dtype):
     assert make(noisy).to(dtype)(some_images(dtype=dtype)).dtype == dtype
 
 
-def test_mixed_precision_spares_the_circuit(noisy):
-    model = make(noisy)
+@pytest.mark.parametrize("branch", ["circuit", "control"])
+def test_mixed_precision_spares_the_second_branch(noisy, branch):
+    model = make(noisy, branch=branch)
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         stages = model.branches(some_images())
     assert stages.outcomes.dtype == stages.logits.dtype == torch.float32
-    torch.testing.assert_close(stages.outcomes.sum(-1), torch.ones(5))
+    torch.testing.assert_close(stages.outcomes, model.layer(stages.angles).detach(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,11 @@ class HybridClassifier(nn.Module):
             Both branches' logits, the angles, the outcomes, the fusion's weight and the prediction.
         """
         classical, angles = self.encode(images)
-        return self.conclude(classical, angles, None if angles is None else self.layer(angles))
+        if angles is None:
+            return self.conclude(classical, None, None)
+        with torch.autocast(angles.device.type, enabled=False):  # as in `encode`, and for the control alike
+            outcomes = self.layer(angles)
+        return self.conclude(classical, angles, outcomes)
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Go as far as the circuit.
