@@ -10,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from qshield_qiskit import judgement, runs
+from qshield_qiskit import config, judgement, runs
 from qshield_qiskit.cli import app
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.errors import InputError
@@ -348,7 +348,7 @@ def test_a_standing_verdict_is_used_only_for_what_it_is_about(run, monkeypatch):
 
     def judged(run, dotted=(), **more):
         asked.append(tuple(dotted))
-        settings = runs.override(run.config, dotted, KEYS)
+        settings = config.override(run.config, dotted, KEYS)
         found = {
             "verdict": "suspect",
             "epsilon": max(settings.attack.radii()),

@@ -10,6 +10,7 @@ from qiskit.circuit import ParameterVector
 from torch.nn.functional import cross_entropy
 
 from qshield_qiskit import catalog
+from qshield_qiskit.assembly import build_model
 from qshield_qiskit.catalog import load_backend, load_circuit
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.data import Dataset, Split
@@ -18,7 +19,6 @@ from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.models.projection import RandomExpansion
 from qshield_qiskit.models.readout import BasisStates
 from qshield_qiskit.quantum.template import CircuitTemplate
-from qshield_qiskit.runs import build_model
 
 SHAPE = (1, 8, 8)
 NUM_CLASSES = 4

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from qshield_qiskit import catalog, runs
+from qshield_qiskit import catalog, config, runs
 from qshield_qiskit.config import AttackSettings, Settings
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import BudgetSpent, InputError
@@ -166,7 +166,7 @@ def standing_verdict(run: Run, dotted: Sequence[str] = (), *, progress: Any = No
     A quick one does not replace a full one of another ball or backend. On a device of IBM's, where it would cost
     hundreds of jobs that nobody asked for, there is none.
     """
-    found, settings = kept_verdict(run), runs.override(run.config, dotted, KEYS)
+    found, settings = kept_verdict(run), config.override(run.config, dotted, KEYS)
     if found is not None and _is_about(found, settings):
         return found
     if catalog.is_hardware(settings.backend.name):

@@ -1,4 +1,4 @@
-"""Where settings become objects: train, evaluate, load a run."""
+"""A run: train it, evaluate it, load it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,9 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from qshield_qiskit import catalog, config, overrides
+from qshield_qiskit import assembly, config, overrides
 from qshield_qiskit.config import Settings
-from qshield_qiskit.data import Dataset, load_dataset
-from qshield_qiskit.devices.backend import Backend
+from qshield_qiskit.data import Dataset
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import BudgetSpent, InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
@@ -73,9 +72,14 @@ class Run:
         """What to type to go on with a run that was stopped."""
         return f"qshield train --resume {self.folder.path}"
 
+    @property
+    def purpose(self) -> str:
+        """What its jobs on a device are for."""
+        return f"{self.config.experiment}/{self.folder.path.name}"
+
     def dataset(self) -> Dataset:
         """Load the run's images, split as they were."""
-        return load_images(self.config)
+        return assembly.load_images(self.config)
 
 
 def load_run(which: str | Path = LAST) -> Run:
@@ -109,9 +113,9 @@ def train(settings: Settings, *, resume: Run | None = None, progress: bool = Fal
     settings = settings if resume is None else resume.config
     if settings.training.threads is not None:
         torch.set_num_threads(settings.training.threads)
-    dataset = load_images(settings)
+    dataset = assembly.load_images(settings)
     seed_everything(settings.seed)
-    model = build_model(settings, dataset)
+    model = assembly.build_model(settings, dataset)
     if settings.training.start_from is not None:
         load_weights(model, RunFolder.find(settings.training.start_from, settings.runs).path / TENSORS)
     run = resume or Run(
@@ -154,7 +158,7 @@ def evaluate(run: Run, dotted: Sequence[str] = (), *, terms: Terms | None = None
     Raises:
         InputError: An override changes what belongs to the training, or does not fit.
     """
-    settings = override(run.config, dotted, EVALUATION_KEYS)
+    settings = config.override(run.config, dotted, EVALUATION_KEYS)
     model, images, labels = to_evaluate(run, settings, terms)
     start, stopped = time.perf_counter(), None
     with conversation(model):
@@ -193,8 +197,8 @@ def to_evaluate(
     Raises:
         InputError: There are fewer images than that, or a setting does not fit.
     """
-    dataset = load_images(settings)
-    model = on_backend(run, settings, terms)
+    dataset = assembly.load_images(settings)
+    model = assembly.on_backend(run.model, settings, run.purpose, terms)
     wanted = settings.evaluation.images or len(dataset.test)
     if wanted > len(dataset.test):
         raise InputError(
@@ -237,80 +241,11 @@ def describe(settings: Settings) -> str:
     return f"{settings.dataset.file or settings.dataset.name}: {model.backbone}, {branch}{defended}"
 
 
-def build_model(settings: Settings, dataset: Dataset) -> HybridClassifier:
-    """Build the untrained model that settings describe; its first weights come from torch's generator."""
-    circuit, backend, model = settings.circuit, settings.backend, settings.model
-    num_qubits = circuit.qubits_for(dataset.num_classes)
-    template = None
-    if model.branch != "none":
-        template = catalog.load_circuit(circuit.name, num_qubits, **circuit.build_options())
-    device = None
-    if model.branch == "circuit":
-        device = catalog.load_backend(backend.name, num_qubits, **backend.build_options())
-    return HybridClassifier(
-        template,
-        device,
-        num_classes=dataset.num_classes,
-        input_shape=dataset.shape,
-        backbone=model.backbone,
-        fusion=model.fusion,
-        branch=model.branch,
-        pretrained=model.pretrained,
-        features=model.features,
-        projection=model.projection,
-        detach_circuit=model.detach_circuit,
-        readout=model.readout,
-        sampling=backend.sampling(),
-    )
-
-
-def on_backend(run: Run, settings: Settings, terms: Terms | None = None) -> HybridClassifier:
-    """Give a run's model on the backend and the device that settings ask for, with nothing retrained."""
-    model = run.model
-    if model.branch == "circuit" and model.template is not None:
-        name, num_qubits = settings.backend.name, model.template.num_qubits
-        device = _backend(run, name, num_qubits, settings, terms)
-        model = model.with_backend(device, settings.backend.sampling())
-    return model.to(_device(settings))
-
-
-def _backend(run: Run, name: str, num_qubits: int, settings: Settings, terms: Terms | None) -> Backend:
-    """Load a backend; on a device of IBM's, for this run and on the user's terms."""
-    if not catalog.is_hardware(name):
-        return catalog.load_backend(name, num_qubits, **settings.backend.build_options())
-    from qshield_qiskit.devices import calibrations, ibm  # noqa: PLC0415, its client takes seconds to import
-
-    purpose = f"{run.config.experiment}/{run.folder.path.name}"
-    if name == calibrations.LEAST_BUSY:  # what began on one device goes on there
-        name = ibm.device_in_use(purpose) or name
-    device = catalog.load_backend(name, num_qubits, **settings.backend.build_options())
-    return (
-        device.on(replace(terms or Terms(), purpose=purpose))
-        if isinstance(device, ibm.ServiceBackend)
-        else device
-    )
-
-
-def load_images(settings: Settings) -> Dataset:
-    """Load the images that settings name, split as they say."""
-    data = settings.data
-    return load_dataset(
-        settings.dataset.name,
-        root=data.root,
-        file=settings.dataset.file,
-        mirror=data.mirror,
-        validation_fraction=data.validation_fraction,
-        train_images=data.train_images,
-        test_images=data.test_images,
-        seed=derive(settings.seed, "split"),
-    )
-
-
 def _metrics(
     model: HybridClassifier, dataset: Dataset, settings: Settings, history: Sequence[Epoch]
 ) -> dict[str, Any]:
     batch_size = settings.evaluation.batch_size
-    model.to(_device(settings))
+    model.to(assembly.torch_device(settings))
     start = time.perf_counter()
     predicted = predict(model, dataset.test.images, batch_size)
     inference_seconds = time.perf_counter() - start
@@ -349,34 +284,3 @@ def primitives(model: HybridClassifier) -> dict[str, Any]:
     """Say how the circuit was run: shots, and a runtime primitive's options."""
     options = getattr(model.backend, "options", None)
     return {"shots": model.shots} | ({} if options is None else {"primitive": options.as_dict()})
-
-
-def _device(settings: Settings) -> torch.device:
-    use_gpu = torch.cuda.is_available() and settings.training.accelerator != "cpu"
-    return torch.device("cuda" if use_gpu else "cpu")
-
-
-def override(trained: Settings, dotted: Sequence[str], allowed: Sequence[str]) -> Settings:
-    """Lay overrides over a run's settings; another backend starts from its own defaults.
-
-    Args:
-        trained: The run's settings.
-        dotted: The overrides.
-        allowed: Sections and keys that may change; all else belongs to the training.
-
-    Raises:
-        InputError: Something else is changed, or a value does not fit.
-    """
-    changes = overrides.parse(dotted, config.named_sections())
-    for key, value in changes.items():
-        for dotted_key in [f"{key}.{name}" for name in value] if isinstance(value, dict) else [key]:
-            if key not in allowed and dotted_key not in allowed:
-                raise InputError(
-                    f"{dotted_key} belongs to the training and cannot change any more; "
-                    f"what can: {', '.join(allowed)}"
-                )
-    content = trained.model_dump(mode="json")
-    name = overrides.look_up(changes, "backend.name")
-    if name is not None and name != trained.backend.name:
-        content.pop("backend")
-    return config.validate(overrides.merge(content, changes))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from qshield_qiskit import runs
+from qshield_qiskit import assembly, config
 from qshield_qiskit.config import Settings
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
@@ -54,14 +54,14 @@ def subject(
     Raises:
         InputError: An override changes what belongs to the training, or there are fewer images than that.
     """
-    settings = runs.override(run.config, dotted, KEYS)
-    dataset = runs.load_images(settings)
+    settings = config.override(run.config, dotted, KEYS)
+    dataset = assembly.load_images(settings)
     wanted = num_images(settings) or min(at_most, len(dataset.test))
     if wanted > len(dataset.test):
         raise InputError(
             f"{wanted} images were asked for, but {dataset.name} has {len(dataset.test)} test images"
         )
-    model = runs.on_backend(run, settings, terms)
+    model = assembly.on_backend(run.model, settings, run.purpose, terms)
     return Subject(settings, model, dataset.test.images[:wanted], dataset.test.labels[:wanted])
 
 

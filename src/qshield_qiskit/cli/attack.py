@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from qshield_qiskit import judgement, runs
+from qshield_qiskit import config, judgement, runs
 from qshield_qiskit.cli.console import (
     Fresh,
     Json,
@@ -60,7 +60,7 @@ def command(
     if json:
         emit({"run": str(run.folder.path), "rows": rows, "verdict": verdict and verdict["verdict"]})
         return
-    attacked = runs.override(run.config, dotted, KEYS)
+    attacked = config.override(run.config, dotted, KEYS)
     title = f"{runs.describe(attacked)}\n{rows[0]['n']:,} test images, seed {rows[0]['seed']}"
     stdout.print(robustness_table(title, rows))
     stdout.print()

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from qshield_qiskit import certification, runs
+from qshield_qiskit import certification, config, runs
 from qshield_qiskit.cli.console import (
     Json,
     console,
@@ -44,7 +44,7 @@ def command(
     if json:
         emit({"run": str(run.folder.path), "rows": rows})
         return
-    described = runs.describe(runs.override(run.config, dotted, KEYS))
+    described = runs.describe(config.override(run.config, dotted, KEYS))
     applying = [row for row in rows if row["applies"]]
     if applying:
         about = f"certified accuracy, n = {rows[0]['n']}, seed {rows[0]['seed']}, radii in pixel values"

@@ -5,7 +5,14 @@ comes out is complete and checked, is saved beside the results, and loads back t
 """
 
 from qshield_qiskit.config.defence import DefenceSettings, NoiseSettings
-from qshield_qiskit.config.loading import Settings, load_settings, load_sweep, named_sections, validate
+from qshield_qiskit.config.loading import (
+    Settings,
+    load_settings,
+    load_sweep,
+    named_sections,
+    override,
+    validate,
+)
 from qshield_qiskit.config.robustness import AttackSettings, CertificateSettings, VerdictSettings
 from qshield_qiskit.config.section import Count, NotNegative, Positive, Probability, Section
 from qshield_qiskit.config.sections import (
@@ -44,5 +51,6 @@ __all__ = [
     "load_settings",
     "load_sweep",
     "named_sections",
+    "override",
     "validate",
 ]

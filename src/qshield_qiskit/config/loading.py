@@ -166,6 +166,32 @@ def validate(content: dict[str, Any]) -> Settings:
     return _defended_where_attacked(settings)
 
 
+def override(trained: Settings, dotted: Sequence[str], allowed: Sequence[str]) -> Settings:
+    """Lay overrides over a run's settings; another backend starts from its own defaults.
+
+    Args:
+        trained: The run's settings.
+        dotted: The overrides.
+        allowed: Sections and keys that may change; all else belongs to the training.
+
+    Raises:
+        InputError: Something else is changed, or a value does not fit.
+    """
+    changes = overrides.parse(dotted, named_sections())
+    for key, value in changes.items():
+        for dotted_key in [f"{key}.{name}" for name in value] if isinstance(value, dict) else [key]:
+            if key not in allowed and dotted_key not in allowed:
+                raise InputError(
+                    f"{dotted_key} belongs to the training and cannot change any more; "
+                    f"what can: {', '.join(allowed)}"
+                )
+    content = trained.model_dump(mode="json")
+    name = overrides.look_up(changes, "backend.name")
+    if name is not None and name != trained.backend.name:
+        content.pop("backend")
+    return validate(overrides.merge(content, changes))
+
+
 def _defended_where_attacked(settings: Settings) -> Settings:
     """Give a defence without a radius of its own that of the attack, if that is one in the sup norm."""
     training, attack = settings.training, settings.attack

@@ -1,0 +1,95 @@
+"""From settings to objects: the images, the untrained model, and a trained one on the backend that they ask for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from qshield_qiskit import catalog
+from qshield_qiskit.config import Settings
+from qshield_qiskit.data import Dataset, load_dataset
+from qshield_qiskit.devices.backend import Backend
+from qshield_qiskit.devices.terms import Terms
+from qshield_qiskit.models.hybrid import HybridClassifier
+from qshield_qiskit.seeding import derive
+
+
+def load_images(settings: Settings) -> Dataset:
+    """Load the images that settings name, split as they say."""
+    data = settings.data
+    return load_dataset(
+        settings.dataset.name,
+        root=data.root,
+        file=settings.dataset.file,
+        mirror=data.mirror,
+        validation_fraction=data.validation_fraction,
+        train_images=data.train_images,
+        test_images=data.test_images,
+        seed=derive(settings.seed, "split"),
+    )
+
+
+def build_model(settings: Settings, dataset: Dataset) -> HybridClassifier:
+    """Build the untrained model that settings describe; its first weights come from torch's generator."""
+    circuit, backend, model = settings.circuit, settings.backend, settings.model
+    num_qubits = circuit.qubits_for(dataset.num_classes)
+    template = None
+    if model.branch != "none":
+        template = catalog.load_circuit(circuit.name, num_qubits, **circuit.build_options())
+    device = None
+    if model.branch == "circuit":
+        device = catalog.load_backend(backend.name, num_qubits, **backend.build_options())
+    return HybridClassifier(
+        template,
+        device,
+        num_classes=dataset.num_classes,
+        input_shape=dataset.shape,
+        backbone=model.backbone,
+        fusion=model.fusion,
+        branch=model.branch,
+        pretrained=model.pretrained,
+        features=model.features,
+        projection=model.projection,
+        detach_circuit=model.detach_circuit,
+        readout=model.readout,
+        sampling=backend.sampling(),
+    )
+
+
+def on_backend(
+    model: HybridClassifier, settings: Settings, purpose: str, terms: Terms | None = None
+) -> HybridClassifier:
+    """Give a trained model on the backend and the torch device that settings ask for, with nothing retrained.
+
+    Args:
+        model: The model; it stays as it is.
+        settings: What they say of backend and accelerator counts.
+        purpose: What jobs on a device of IBM's are for, so that what was paid for is found again.
+        terms: On what terms such a device is used.
+    """
+    if model.branch == "circuit" and model.template is not None:
+        device = _backend(settings, model.template.num_qubits, purpose, terms)
+        model = model.with_backend(device, settings.backend.sampling())
+    return model.to(torch_device(settings))
+
+
+def _backend(settings: Settings, num_qubits: int, purpose: str, terms: Terms | None) -> Backend:
+    """Load a backend; on a device of IBM's, for this purpose and on the user's terms."""
+    name, options = settings.backend.name, settings.backend.build_options()
+    if not catalog.is_hardware(name):
+        return catalog.load_backend(name, num_qubits, **options)
+    from qshield_qiskit.devices import calibrations, ibm  # noqa: PLC0415, its client takes seconds to import
+
+    if name == calibrations.LEAST_BUSY:  # what began on one device goes on there
+        name = ibm.device_in_use(purpose) or name
+    device = catalog.load_backend(name, num_qubits, **options)
+    if not isinstance(device, ibm.ServiceBackend):
+        return device
+    return device.on(replace(terms or Terms(), purpose=purpose))
+
+
+def torch_device(settings: Settings) -> torch.device:
+    """Choose where a model is evaluated: on a GPU, if there is one and it is not ruled out."""
+    use_gpu = torch.cuda.is_available() and settings.training.accelerator != "cpu"
+    return torch.device("cuda" if use_gpu else "cpu")
