@@ -18,8 +18,9 @@ from qshield_qiskit.reporting.paper.tables import paper_sheets
 from qshield_qiskit.reporting.report import REPORT, TEMPLATE
 from qshield_qiskit.reporting.sheet import Sheet
 from qshield_qiskit.reporting.sweep_folder import SweepFolder
+from qshield_qiskit.reporting.sweep_lines import Row
 from qshield_qiskit.reporting.sweep_results import gather
-from qshield_qiskit.reporting.sweep_table import Row, sheets
+from qshield_qiskit.reporting.sweep_table import sheets
 
 
 @dataclass(frozen=True)
