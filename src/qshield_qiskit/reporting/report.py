@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.figure import Figure
 
@@ -33,10 +33,12 @@ class Written:
     Attributes:
         report: The page.
         figures: Each figure as PNG and as SVG.
+        markdown: The page as Markdown; None where there is none.
     """
 
     report: Path
     figures: list[Path]
+    markdown: Path | None = None
 
 
 def write_report(
@@ -86,7 +88,7 @@ def embed(plate: Plate, folder: Path) -> tuple[str, list[Path]]:
         folder: Where its files go, made if it is missing.
 
     Returns:
-        HTML, and the files.
+        HTML, and the files, PNG first.
 
     Raises:
         InputError: The folder cannot be written.
@@ -101,7 +103,11 @@ def embed(plate: Plate, folder: Path) -> tuple[str, list[Path]]:
             f"{folder}: {error.strerror or error}; figures need a folder that can be written"
         ) from error
     kind, shown = ("image/png", pixels) if plate.photograph else ("image/svg+xml", vectors)
-    return page.figure(kind, shown, plate.alt, plate.caption, wide=plate.name == "circuit"), list(files)
+    width, height = plate.figure.get_size_inches()
+    shape: Literal["", "wide", "tall"] = (
+        "wide" if plate.name == "circuit" else "tall" if height > width else ""
+    )
+    return page.figure(kind, shown, plate.alt, plate.caption, shape), list(files)
 
 
 Section = tuple[str, str, list[str]]

@@ -87,9 +87,9 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def shorten(text: str) -> str:
-    """Cut a label that would push the figure aside."""
-    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
+def shorten(text: str, longest: int = LONGEST_LABEL) -> str:
+    """Cut a label of more characters than would leave the figure its room."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def render(figure: Figure, name: str) -> tuple[bytes, bytes]:
