@@ -18,8 +18,9 @@ from qshield_qiskit.reporting.paper.ours import Ours
 from qshield_qiskit.reporting.paper.published import content, published
 from qshield_qiskit.reporting.paper.tables import paper_sheets
 from qshield_qiskit.reporting.sheet import Sheet
+from qshield_qiskit.reporting.sweep_lines import compare_with_twins
 from qshield_qiskit.reporting.sweep_results import SCHEMA, from_parquet, to_parquet
-from qshield_qiskit.reporting.sweep_table import compare_with_twins, sheets
+from qshield_qiskit.reporting.sweep_table import sheets
 from qshield_qiskit.robustness.attacks import choose
 from qshield_qiskit.sweeps.grid import expand
 
@@ -179,8 +180,8 @@ def test_hybrids_are_held_against_the_twin_of_their_seed():
         )
         for seed in (0, 1)
     ]
-    ((line, group, found),) = compare_with_twins([*twin, *hybrid])
-    assert (line.label, group, found.seeds, found.images) == ("HQCNN", "paper", 2, 14)
+    ((line, other, group, found),) = compare_with_twins([*twin, *hybrid])
+    assert (line.label, other.label, group, found.seeds, found.images) == ("HQCNN", "CNN", "paper", 2, 14)
     assert (found.first_only, found.second_only) == (2, 6)
     assert found.difference == pytest.approx((1 - 3) / 7)
     assert found.p == pytest.approx(stats.binomtest(1, 4).pvalue)

@@ -19,7 +19,9 @@ from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.reporting.folder import RunFolder
 from qshield_qiskit.reporting.recording import read_outcome, read_rows
 from qshield_qiskit.reporting.sweep_folder import SweepFolder
+from qshield_qiskit.reporting.sweep_plates import sweep_plates
 from qshield_qiskit.reporting.sweep_results import from_parquet
+from qshield_qiskit.reporting.sweep_table import sheets
 from qshield_qiskit.training import history
 
 SMALL = (
@@ -211,7 +213,7 @@ def test_kill_9_of_a_worker_and_of_the_whole_command_loses_nothing_finished(tmp_
     assert "done" in err
 
 
-def test_its_report_has_the_tables_and_what_failed(swept):
+def test_its_report_has_figures_tables_and_what_failed(swept):
     folder = swept[0].path
     shown = CliRunner().invoke(app, ["report", str(folder), "--json"])
     assert shown.exit_code == 0, shown.output
@@ -223,5 +225,76 @@ def test_its_report_has_the_tables_and_what_failed(swept):
     page = (folder / "report.html").read_text()
     assert "no.npz" in page and "Hybrid against its twin" in page
     assert "## Failed, and set aside" in (folder / "report.md").read_text()
+    figures = [Path(file) for file in json.loads(shown.stdout)["figures"]]
+    assert [file.name for file in figures] == [
+        f"{name}.{kind}" for name in ("worst_case", "hybrid_less_twin") for kind in ("png", "svg")
+    ]
+    assert all(file.parent == folder / "figures" and file.is_file() for file in figures)
+    assert page.count('src="data:image/svg+xml;base64,') == 2
+    assert page.index("<img") < page.index("<table")
+    assert "](<figures/hybrid_less_twin.svg>)" in (folder / "report.md").read_text()
     mixed = CliRunner().invoke(app, ["report", str(folder), "last"])
     assert mixed.exit_code == 2 and "one sweep" in mixed.stderr
+
+
+WORST, LESS_TWINS = "Worst-case attack success", "Hybrids less their twins"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "branches", "headings", "interval"),
+    [
+        ({0, 1}, {"none", "circuit"}, [WORST, LESS_TWINS], "95 % over seeds"),
+        ({0}, {"none", "circuit"}, [WORST, LESS_TWINS], "95 % over images, one seed"),
+        ({0, 1}, {"circuit"}, [WORST], "95 % over seeds"),
+        ({0, 1}, {"none"}, [WORST], "95 % over seeds"),
+        ({0, 1}, set(), [], ""),
+    ],
+)
+def test_figures_are_drawn_of_what_there_is(swept, seeds, branches, headings, interval):
+    rows = from_parquet(swept[0].path / "results.parquet")
+    kept = [
+        row
+        for row in rows
+        if row["seed"] in seeds and (row["branch"] in branches or row["state"] == "failed")
+    ]
+    plates = sweep_plates(kept)
+    assert list(plates) == headings
+    if WORST in plates:
+        assert interval in {text.get_text() for text in plates[WORST].figure.legends[0].get_texts()}
+        titles = [axes.get_title(loc="left") for axes in plates[WORST].figure.axes]
+        assert titles == ["weak", "strong"]
+
+
+def test_the_figures_show_the_figures_of_the_tables(swept):
+    rows = from_parquet(swept[0].path / "results.parquet")
+    plates = sweep_plates(rows)
+    overview = {row[0]: row[3:5] for row in sheets(rows)[0].rows}
+    paired = {row[1]: row[4:6] for row in next(s for s in sheets(rows) if "twin" in s.title).rows}
+    for position, group in enumerate(("weak", "strong")):
+        axes = plates[WORST].figure.axes[position]
+        means = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
+        for mean, model in zip(means, ("twin", "hybrid"), strict=True):
+            assert overview[model][position].startswith(f"{100 * mean:.1f} ±")
+        axes = plates[LESS_TWINS].figure.axes[position]
+        (mean,) = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
+        low, high = next(line.get_xdata() for line in axes.lines if line.get_marker() == "|")
+        assert paired[group] == [f"{100 * mean:+.1f}", f"{100 * low:+.1f} to {100 * high:+.1f}"]
+
+
+@pytest.mark.parametrize(
+    ("masked", "worst", "difference"),
+    [
+        ("hybrid", ["twin", "hybrid\nMASKING DETECTED"], ["hybrid\nMASKING DETECTED"]),
+        ("twin", ["twin\nMASKING DETECTED", "hybrid"], ["hybrid\nMASKING DETECTED"]),
+        (None, ["twin", "hybrid"], ["hybrid"]),
+    ],
+)
+def test_a_difference_is_worth_what_the_worse_of_two_verdicts_is_worth(swept, masked, worst, difference):
+    rows = [
+        row | {"verdict": "masking detected" if masked in row["cell"].split(", ") else "no masking detected"}
+        for row in from_parquet(swept[0].path / "results.parquet")
+    ]
+    plates = sweep_plates(rows)
+    for heading, names in ((WORST, worst), (LESS_TWINS, difference)):
+        labels = plates[heading].figure.axes[0].get_yticklabels()
+        assert [label.get_text() for label in labels] == names

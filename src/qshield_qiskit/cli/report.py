@@ -51,7 +51,7 @@ def command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write one HTML page about attacked runs, and each figure as PNG and SVG in the first run's figures/.
+    """Write one HTML page about attacked runs or a sweep, and each figure as PNG and SVG in the folder's figures/.
 
     Examples: qshield report; qshield report runs/digits/A runs/digits/B --output compared.html; qshield report
     runs/sweeps/paper/digits; qshield report --paper mnist
@@ -69,11 +69,7 @@ def command(
         emit({"report": written.report, "figures": written.figures, "results": kept})
         return
     stdout.print(f"report   {written.report}", highlight=False, soft_wrap=True)
-    stdout.print(
-        f"figures  {len(written.figures)} files in {written.figures[0].parent}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    _say_figures(written.figures)
     for path in kept:
         stdout.print(f"results  {path}", highlight=False, soft_wrap=True)
 
@@ -87,7 +83,7 @@ def _report_sweep(
     *,
     json: bool,
 ) -> None:
-    """Show a sweep's tables, the paper's, or both, and write them where there is a place for them."""
+    """Show a sweep's tables, the paper's, or both, and write them, with figures, where there is a place for them."""
     if len(which) > 1 or len(sweeps) < len(which):
         raise InputError(
             f"{' '.join(which)}: expected one sweep's folder, such as runs/{SWEEPS}/paper/digits"
@@ -101,18 +97,27 @@ def _report_sweep(
     target = output or (None if folder is None else default_path(folder))
     if target is not None and paper is not None and output is None:
         target = target.with_name("paper.html")
-    written = [] if target is None else write_sweep_report(report, target)
+    written = None if target is None else write_sweep_report(report, target)
+    pages = [] if written is None else [written.report, written.markdown]
+    figures = [] if written is None else written.figures
     if json:
         tables = [
             {"title": sheet.title, "headings": sheet.headings, "rows": sheet.rows} for sheet in report.sheets
         ]
-        emit({"report": written[0] if written else None, "files": written, "tables": tables})
+        emit({"report": target, "files": pages, "figures": figures, "tables": tables})
         return
     for sheet in report.sheets:
         stdout.print(sheet.to_rich())
         stdout.print()
-    for path in written:
+    for path in pages:
         stdout.print(f"report   {path}", highlight=False, soft_wrap=True)
+    _say_figures(figures)
+
+
+def _say_figures(files: Sequence[Path]) -> None:
+    """Say where figures are, if there are any."""
+    if files:
+        stdout.print(f"figures  {len(files)} files in {files[0].parent}", highlight=False, soft_wrap=True)
 
 
 def _keep_results(path: Path, loaded: Sequence[runs.Run], attacked: Sequence[RobustRun]) -> list[Path]:

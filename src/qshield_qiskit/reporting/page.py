@@ -6,7 +6,7 @@ import base64
 import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from qshield_qiskit.reporting.comparison import (
     Compared,
@@ -60,11 +60,12 @@ def section(anchor: str, heading: str, *parts: str) -> str:
     return f'<section id="{anchor}">\n<h2>{text(heading)}</h2>\n{chr(10).join(parts)}\n</section>'
 
 
-def figure(kind: str, content: bytes, alt: str, caption: str, *, wide: bool = False) -> str:
-    """Embed a picture; kind is its media type. A wide one is scrolled on a narrow screen."""
+def figure(kind: str, content: bytes, alt: str, caption: str, shape: Literal["", "wide", "tall"] = "") -> str:
+    """Embed a picture; kind is its media type. A wide one is scrolled on a narrow screen, a tall one fills a sheet."""
     data = base64.b64encode(content).decode()
+    plate = f"plate {shape}".strip()
     return (
-        f'<figure>\n<div class="plate{" wide" * wide}"><img alt="{text(alt)}" src="data:{kind};base64,{data}"></div>\n'
+        f'<figure>\n<div class="{plate}"><img alt="{text(alt)}" src="data:{kind};base64,{data}"></div>\n'
         f"<figcaption>{text(caption)}</figcaption>\n</figure>"
     )
 

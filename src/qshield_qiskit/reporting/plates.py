@@ -78,7 +78,7 @@ def asr_plates(models: Sequence[Subject]) -> list[Plate]:
     )
     left_out = len(everything) - len(shown)
     caption = (
-        f"Attack success rate: fooled / attacked, {images} (n = {_range(counts)}). Whiskers are 95 % Wilson intervals. "
+        f"Attack success rate: fooled / attacked, {images} (n = {span(counts)}). Whiskers are 95 % Wilson intervals. "
         "Where an attack was run in several ways, the most successful is drawn."
     )
     if left_out:
@@ -237,5 +237,6 @@ def _median(values: NDArray[np.float32]) -> str:
     return f"{np.median(values):.3g}" if len(values) else "unknown"
 
 
-def _range(counts: Sequence[int]) -> str:
+def span(counts: Sequence[int]) -> str:
+    """Write ascending counts of images: the number if it is one, else the least and the most."""
     return "0" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.figure import Figure
 
@@ -33,10 +33,12 @@ class Written:
     Attributes:
         report: The page.
         figures: Each figure as PNG and as SVG.
+        markdown: The page as Markdown; None where there is none.
     """
 
     report: Path
     figures: list[Path]
+    markdown: Path | None = None
 
 
 def write_report(
@@ -50,18 +52,15 @@ def write_report(
         output: The page's file; report.html in the first run's folder unless given.
 
     Raises:
-        InputError: The page cannot be written.
+        InputError: The page or a figure cannot be written.
     """
     folder = runs[0].folder.path
     written: list[Path] = []
 
     def draw(plate: Plate) -> str:
-        pixels, vectors = render(plate.figure, plate.name)
-        for kind, content in (("png", pixels), ("svg", vectors)):
-            written.append(folder / FIGURES / f"{plate.name}.{kind}")
-            write_atomically(written[-1], content)
-        kind, content = ("image/png", pixels) if plate.photograph else ("image/svg+xml", vectors)
-        return page.figure(kind, content, plate.alt, plate.caption, wide=plate.name == "circuit")
+        embedded, files = embed(plate, folder / FIGURES)
+        written.extend(files)
+        return embedded
 
     sections = [part for part in _sections(runs, circuit, draw) if part is not None]
     content = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -79,6 +78,36 @@ def write_report(
             f"--output {target}: {error.strerror or error}; give a file that can be written"
         ) from error
     return Written(target, written)
+
+
+def embed(plate: Plate, folder: Path) -> tuple[str, list[Path]]:
+    """Write a figure as PNG and SVG, and lay it out for a page that needs neither file.
+
+    Args:
+        plate: The figure with its words.
+        folder: Where its files go, made if it is missing.
+
+    Returns:
+        HTML, and the files, PNG first.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    pixels, vectors = render(plate.figure, plate.name)
+    files = {folder / f"{plate.name}.png": pixels, folder / f"{plate.name}.svg": vectors}
+    try:
+        for path, content in files.items():
+            write_atomically(path, content)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: {error.strerror or error}; figures need a folder that can be written"
+        ) from error
+    kind, shown = ("image/png", pixels) if plate.photograph else ("image/svg+xml", vectors)
+    width, height = plate.figure.get_size_inches()
+    shape: Literal["", "wide", "tall"] = (
+        "wide" if plate.name == "circuit" else "tall" if height > width else ""
+    )
+    return page.figure(kind, shown, plate.alt, plate.caption, shape), list(files)
 
 
 Section = tuple[str, str, list[str]]

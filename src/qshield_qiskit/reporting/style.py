@@ -25,6 +25,9 @@ WIDTH = 7.0
 WORST_COLOUR = "#000000"
 """Of the worst case, in every chart."""
 
+DPI = 200
+"""Of figures as PNG."""
+
 LINES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LONGEST_LABEL = 46
@@ -84,9 +87,9 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def shorten(text: str) -> str:
-    """Cut a label that would push the figure aside."""
-    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
+def shorten(text: str, longest: int = LONGEST_LABEL) -> str:
+    """Cut a label of more characters than would leave the figure its room."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def render(figure: Figure, name: str) -> tuple[bytes, bytes]:
@@ -98,11 +101,12 @@ def render(figure: Figure, name: str) -> tuple[bytes, bytes]:
     """
     pixels, vectors = io.BytesIO(), io.BytesIO()
     tight: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.08}
+    figure.set_dpi(DPI)  # at which text has another width than at matplotlib's 100
     if figure.get_layout_engine() is not None:  # it fits already; laying it out once is enough
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         tight = {}
     with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
-        figure.savefig(pixels, format="png", dpi=200, **tight)
-        figure.savefig(vectors, format="svg", dpi=200, metadata={"Date": None}, **tight)
+        figure.savefig(pixels, format="png", dpi=DPI, **tight)
+        figure.savefig(vectors, format="svg", dpi=DPI, metadata={"Date": None}, **tight)
     return pixels.getvalue(), vectors.getvalue()

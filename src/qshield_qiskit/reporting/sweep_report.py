@@ -1,10 +1,11 @@
-"""The report of a sweep: its tables as one HTML page and as Markdown, beside the paper's if it is its grid."""
+"""The report of a sweep: figures and tables as one HTML page and as Markdown, beside the paper's if it is its grid."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from string import Template
@@ -15,32 +16,39 @@ from qshield_qiskit.reporting import page
 from qshield_qiskit.reporting.paper.ours import AXIS, Ours
 from qshield_qiskit.reporting.paper.published import content, is_the_papers, published
 from qshield_qiskit.reporting.paper.tables import paper_sheets
-from qshield_qiskit.reporting.report import REPORT, TEMPLATE
+from qshield_qiskit.reporting.plates import Plate
+from qshield_qiskit.reporting.report import FIGURES, REPORT, TEMPLATE, Written, embed
 from qshield_qiskit.reporting.sheet import Sheet
 from qshield_qiskit.reporting.sweep_folder import SweepFolder
+from qshield_qiskit.reporting.sweep_lines import Row
+from qshield_qiskit.reporting.sweep_plates import sweep_plates
 from qshield_qiskit.reporting.sweep_results import gather
-from qshield_qiskit.reporting.sweep_table import Row, sheets
+from qshield_qiskit.reporting.sweep_table import sheets
 
 
 @dataclass(frozen=True)
 class Report:
-    """Tables, and what stands around them.
+    """Figures and tables, and what stands around them.
 
     Attributes:
         title: Its heading.
-        lead: Sentences before the tables.
+        lead: Sentences before the rest.
         sheets: The tables.
-        command: What makes the figures.
+        command: What makes the results.
+        plates: The figures, by heading.
+        folder: The sweep's, to whose figures/ they go; None without a sweep, which has none.
     """
 
     title: str
     lead: Sequence[str]
     sheets: Sequence[Sheet]
     command: str
+    plates: Mapping[str, Plate] = field(default_factory=dict)
+    folder: Path | None = None
 
 
 def sweep_report(folder: SweepFolder) -> Report:
-    """Gather a sweep's tables; those of the paper follow where its models are the paper's."""
+    """Gather a sweep's figures and tables; the paper's tables follow where its models are the paper's."""
     plan = folder.plan
     rows = gather(folder)
     found = sheets(rows)
@@ -49,7 +57,7 @@ def sweep_report(folder: SweepFolder) -> Report:
     if dataset is not None:
         found += paper_sheets(published(dataset), Ours(rows, plan["command"]))
         lead.append(f"The paper: {content()['source']}.")
-    return Report(f"Sweep {plan['name']}", lead, found, plan["command"])
+    return Report(f"Sweep {plan['name']}", lead, found, plan["command"], sweep_plates(rows), folder.path)
 
 
 def paper_report(dataset: str, folder: SweepFolder | None) -> Report:
@@ -74,8 +82,8 @@ def paper_report(dataset: str, folder: SweepFolder | None) -> Report:
     )
 
 
-def write_sweep_report(report: Report, path: Path) -> list[Path]:
-    """Write a report as an HTML page that needs no other file, and as Markdown beside it.
+def write_sweep_report(report: Report, path: Path) -> Written:
+    """Write a report as an HTML page that needs no other file, and as Markdown beside it with links to the figures.
 
     Args:
         report: The report.
@@ -84,38 +92,45 @@ def write_sweep_report(report: Report, path: Path) -> list[Path]:
     Raises:
         InputError: A file cannot be written.
     """
-    anchors = [f"table-{number}" for number in range(len(report.sheets))]
-    html = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=page.text(report.title),
-        lead="\n".join(f"<p>{page.text(sentence)}</p>" for sentence in report.lead),
-        navigation=" ".join(
-            f'<a href="#{anchor}">{page.text(sheet.title)}</a>'
-            for anchor, sheet in zip(anchors, report.sheets, strict=True)
-        ),
-        body="\n".join(
-            page.section(anchor, sheet.title, sheet.to_html())
-            for anchor, sheet in zip(anchors, report.sheets, strict=True)
-        )
-        + page.section("making", "How it was made", f"<pre><code>{page.text(report.command)}</code></pre>"),
-        footer=page.text(f"Written by qshield report, {datetime.now():%d %B %Y, %H:%M}."),
-    )
-    markdown = "\n".join(
-        [
-            f"# {report.title}\n",
-            *(f"{sentence}\n" for sentence in report.lead),
-            *(sheet.to_markdown() for sheet in report.sheets),
-            f"Made by:\n\n```sh\n{report.command}\n```\n",
-        ]
-    )
-    written = [path, path.with_suffix(".md")]
+    markdown = path.with_suffix(".md")
+    figures: list[Path] = []
+    sections, parts = [], []
+    for heading, plate in report.plates.items():
+        embedded, files = embed(plate, (report.folder or path.parent) / FIGURES)
+        figures += files
+        sections.append((plate.name, heading, embedded))
+        link = Path(os.path.relpath(files[-1], path.parent)).as_posix()
+        parts.append(f"## {heading}\n\n![{heading}](<{link}>)\n\n{plate.caption}\n")
+    for number, sheet in enumerate(report.sheets):
+        sections.append((f"table-{number}", sheet.title, sheet.to_html()))
+        parts.append(sheet.to_markdown())
     try:
-        for target, text in zip(written, (html, markdown), strict=True):
-            write_atomically(target, text)
+        write_atomically(path, _html(report, sections))
+        write_atomically(markdown, _markdown(report, parts))
     except OSError as error:
         raise InputError(
             f"--output {path}: {error.strerror or error}; give a file that can be written"
         ) from error
-    return written
+    return Written(path, figures, markdown)
+
+
+def _html(report: Report, sections: Sequence[tuple[str, str, str]]) -> str:
+    """Lay out the page: sections by anchor, heading and content."""
+    making = page.section("making", "How it was made", f"<pre><code>{page.text(report.command)}</code></pre>")
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=page.text(report.title),
+        lead="\n".join(f"<p>{page.text(sentence)}</p>" for sentence in report.lead),
+        navigation=" ".join(
+            f'<a href="#{anchor}">{page.text(heading)}</a>' for anchor, heading, _ in sections
+        ),
+        body="\n".join(page.section(*section) for section in sections) + making,
+        footer=page.text(f"Written by qshield report, {datetime.now():%d %B %Y, %H:%M}."),
+    )
+
+
+def _markdown(report: Report, parts: Sequence[str]) -> str:
+    lead = [f"{sentence}\n" for sentence in report.lead]
+    return "\n".join([f"# {report.title}\n", *lead, *parts, f"Made by:\n\n```sh\n{report.command}\n```\n"])
 
 
 def default_path(folder: SweepFolder) -> Path:

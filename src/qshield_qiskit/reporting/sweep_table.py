@@ -2,90 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from collections.abc import Sequence
 
 from qshield_qiskit.intervals import t_interval
-from qshield_qiskit.reporting.paired import Comparison, compare_pairs, holm
+from qshield_qiskit.reporting.paired import holm
 from qshield_qiskit.reporting.robustness import WORST_CASE, attack_title, radius_title
 from qshield_qiskit.reporting.sheet import Sheet
 from qshield_qiskit.reporting.sweep_folder import DONE, FAILED
-
-SEED = "seed"
-VERDICTS = ("masking detected", "suspect", "no masking detected")
-"""Worst first."""
-
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One model over its seeds.
-
-    Attributes:
-        label: What tells it from the others.
-        rows: Of all its cells.
-    """
-
-    label: str
-    rows: Sequence[Row]
-
-    @property
-    def cells(self) -> list[Row]:
-        """One row of each cell that was done."""
-        return list({row["digest"]: row for row in self.rows if row["state"] == DONE}.values())
-
-    def seeds(self) -> list[int]:
-        """Give the seeds of its cells, in order."""
-        return sorted({row["seed"] for row in self.cells})
-
-    def attacks(self, group: str, attack: str) -> list[Row]:
-        """Give the rows of an attack, one a seed, of cells that were done."""
-        return [
-            row
-            for row in self.rows
-            if row["state"] == DONE and row["group"] == group and row["attack"] == attack
-        ]
-
-    def mean(self, name: str) -> float | None:
-        """Give the mean over seeds of a figure of the cells."""
-        values = [row[name] for row in self.cells if row[name] is not None]
-        return statistics.fmean(values) if values else None
-
-    @property
-    def verdict(self) -> str:
-        """The worst verdict of its seeds, and how many seeds were judged."""
-        found = [row["verdict"] for row in self.cells if row["verdict"]]
-        if not found:
-            return "none yet"
-        worst = min(found, key=VERDICTS.index)
-        quick = " (quick)" if any(row["verdict_quick"] for row in self.cells) else ""
-        count = len(self.cells)
-        return f"{worst}{quick}" + ("" if len(found) == count else f", {len(found)} of {count} seeds")
-
-
-def lines(rows: Sequence[Row]) -> list[Line]:
-    """Sort rows by what cells have in common but for the seed, in the order of the grid."""
-    by_line: dict[str, list[Row]] = {}
-    for row in rows:
-        by_line.setdefault(row["line"], []).append(row)
-    return [Line(_label(members[0]), members) for members in by_line.values()]
-
-
-def groups(rows: Sequence[Row]) -> list[str]:
-    """List the groups of attacks, in order."""
-    return list(dict.fromkeys(row["group"] for row in rows if row["group"]))
-
-
-def attacks_of(rows: Sequence[Row], group: str) -> list[str]:
-    """List the attacks of a group, the worst case last."""
-    names = list(dict.fromkeys(row["attack"] for row in rows if row["group"] == group))
-    return sorted(names, key=lambda name: name == WORST_CASE)
+from qshield_qiskit.reporting.sweep_lines import Row, attacks_of, compare_with_twins, groups, lines
 
 
 def sheets(rows: Sequence[Row]) -> list[Sheet]:
@@ -148,43 +73,13 @@ def _attacks(rows: Sequence[Row], group: str) -> Sheet:
     return Sheet(f"ASR %, attacks {group}, L∞ ≤ {radius or 'unbounded'}", headings, body, notes)
 
 
-def compare_with_twins(rows: Sequence[Row]) -> list[tuple[Line, str, Comparison]]:
-    """Hold the worst case of every hybrid against its twin's, seed by seed, on the images that both get right.
-
-    The twin is the model of the same settings without a second branch.
-    """
-    twins = {line.rows[0]["twin"]: line for line in lines(rows) if line.rows[0]["branch"] == "none"}
-    found = []
-    for line in lines(rows):
-        twin = twins.get(line.rows[0]["twin"])
-        if twin is None or line.rows[0]["branch"] == "none":
-            continue
-        for group in groups(rows):
-            ours = {row["seed"]: row for row in line.attacks(group, WORST_CASE)}
-            theirs = {row["seed"]: row for row in twin.attacks(group, WORST_CASE)}
-            pairs = [
-                _pair(ours[seed], theirs[seed])
-                for seed in sorted(ours.keys() & theirs.keys())
-                if ours[seed]["image_set"] == theirs[seed]["image_set"]
-            ]
-            comparison = compare_pairs(pairs)
-            if comparison is not None:
-                found.append((line, group, comparison))
-    return found
-
-
-def _pair(one: Row, other: Row) -> tuple[Any, Any, Any]:
-    both = np.asarray(one["correct_by_image"]) & np.asarray(other["correct_by_image"])
-    return both, np.asarray(one["fooled_by_image"]), np.asarray(other["fooled_by_image"])
-
-
 def _paired(rows: Sequence[Row]) -> list[Sheet]:
     compared = compare_with_twins(rows)
     if not compared:
         return []
-    corrected = holm([comparison.p for _, _, comparison in compared])
+    corrected = holm([pair.found.p for pair in compared])
     body = []
-    for (line, group, found), p in zip(compared, corrected, strict=True):
+    for (line, _, group, found), p in zip(compared, corrected, strict=True):
         interval = (
             ""
             if found.interval is None
@@ -234,11 +129,6 @@ def failures(rows: Sequence[Row]) -> list[Sheet]:
 
 def _shares(rows: Sequence[Row]) -> list[float]:
     return [row["asr"] for row in rows if row["asr"] is not None]
-
-
-def _label(row: Row) -> str:
-    chosen = {axis: value for axis, value in json.loads(row["choices"]).items() if axis != SEED}
-    return ", ".join(chosen.values()) or str(row["model"])
 
 
 def _images(rows: Sequence[Row]) -> str:

@@ -18,8 +18,9 @@ from qshield_qiskit.intervals import t_interval
 from qshield_qiskit.reporting.robustness import WORST_CASE
 from qshield_qiskit.reporting.sheet import Sheet
 from qshield_qiskit.reporting.sweep_folder import DONE, FAILED
+from qshield_qiskit.reporting.sweep_lines import SEED
 from qshield_qiskit.reporting.sweep_results import from_parquet
-from qshield_qiskit.reporting.sweep_table import SEED, failures, percent
+from qshield_qiskit.reporting.sweep_table import failures, percent
 from qshield_qiskit.studies import Announce, Studied
 from qshield_qiskit.sweeps.sweep import Sweep, plan_sweep, run_sweep
 

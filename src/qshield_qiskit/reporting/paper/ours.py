@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qshield_qiskit.reporting.robustness import WORST_CASE
-from qshield_qiskit.reporting.sweep_table import VERDICTS, Line, Row, attacks_of, groups
+from qshield_qiskit.reporting.sweep_lines import Line, Row, attacks_of, groups
 
 PAPER = "paper"
 """Name of the group of attacks with the paper's parameters."""
@@ -67,20 +67,7 @@ class Ours:
     def verdict(self, model: str) -> str:
         """Give the worst verdict over seeds, shortly."""
         line = self.lines.get(model)
-        found = [row["verdict"] for row in line.cells if row["verdict"]] if line else []
-        return SHORT[min(found, key=VERDICTS.index)] if found else ""
-
-    def verdict_note(self) -> str:
-        """Say what the verdicts are worth."""
-        judged = {row["digest"]: row for row in self.rows if row["verdict"]}
-        if not judged:
-            return "There is no verdict on ours yet."
-        quick = "quick " if any(row["verdict_quick"] for row in judged.values()) else ""
-        seeds = len({row["seed"] for row in judged.values()})
-        return (
-            f"Verdict: the worst of the {quick}verdicts on {seeds} seed{'s' * (seeds != 1)}; it is about the model and "
-            "the radius, whatever the attacks' parameters."
-        )
+        return SHORT[line.worst_verdict] if line and line.worst_verdict else ""
 
     def is_weak(self, attack: str) -> bool:
         """Say whether an attack's steps cannot cross the ball with the paper's parameters."""

@@ -10,6 +10,7 @@ from qshield_qiskit.reporting.paper.ours import FULL, PAPER, Ours
 from qshield_qiskit.reporting.paper.published import Published
 from qshield_qiskit.reporting.robustness import WORST_CASE, attack_title
 from qshield_qiskit.reporting.sheet import Sheet
+from qshield_qiskit.reporting.sweep_lines import verdict_note
 from qshield_qiskit.reporting.sweep_table import percent
 
 CNN = "CNN"
@@ -67,7 +68,7 @@ def _attacks(paper: Published, ours: Ours) -> Sheet:
     rows.words("verdict on it", ours.verdict)
     notes = [
         "Each model on the images that it classifies correctly itself, the paper's way. "
-        + ours.verdict_note()
+        + verdict_note(ours.rows)
     ]
     if any(map(ours.is_weak, paper.attacks)):
         notes.append("* With the paper's parameters its steps cannot cross the ball: the figure is too low.")
