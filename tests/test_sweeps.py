@@ -237,6 +237,22 @@ def test_its_report_has_figures_tables_and_what_failed(swept):
     assert mixed.exit_code == 2 and "one sweep" in mixed.stderr
 
 
+def test_its_results_can_be_kept(swept, tmp_path):
+    folder, kept = swept[0].path, tmp_path / "kept" / "digits"
+    shown = CliRunner().invoke(app, ["report", str(folder), "--results", str(kept), "--json"])
+    assert shown.exit_code == 0, shown.output
+    items = json.loads(kept.with_suffix(".json").read_text())
+    rows = from_parquet(folder / "results.parquet")
+    done = {(row["model"], row["seed"], row["common_images"]) for row in rows if row["state"] == "done"}
+    assert {(item["model"], item["seed"], item["common_images"]) for item in items} == done
+    text = kept.with_suffix(".md").read_text()
+    assert "## Hybrid against its twin" in text and "](<digits/worst_case.svg>)" in text
+    assert (kept / "worst_case.svg").is_file()
+    assert json.loads(shown.stdout)["results"][:2] == [f"{kept}.json", f"{kept}.md"]
+    refused = CliRunner().invoke(app, ["report", "--paper", "digits", "--results", str(kept)])
+    assert refused.exit_code == 2 and "leave --paper out" in refused.stderr
+
+
 WORST, LESS_TWINS = "Worst-case attack success", "Hybrids less their twins"
 
 

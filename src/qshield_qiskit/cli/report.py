@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from matplotlib.figure import Figure
@@ -17,10 +17,11 @@ from qshield_qiskit.reporting.report import write_report
 from qshield_qiskit.reporting.results import attack_commands, write_results
 from qshield_qiskit.reporting.results import results as results_of
 from qshield_qiskit.reporting.robustness import RobustRun, read_run
-from qshield_qiskit.reporting.sweep_folder import SWEEPS, SweepFolder, is_sweep
+from qshield_qiskit.reporting.sweep_folder import DONE, SWEEPS, SweepFolder, is_sweep
 from qshield_qiskit.reporting.sweep_report import (
     Report,
     default_path,
+    keep_sweep_results,
     paper_report,
     sweep_report,
     write_sweep_report,
@@ -70,8 +71,7 @@ def command(
         return
     stdout.print(f"report   {written.report}", highlight=False, soft_wrap=True)
     _say_figures(written.figures)
-    for path in kept:
-        stdout.print(f"results  {path}", highlight=False, soft_wrap=True)
+    _say_results(kept)
 
 
 def _report_sweep(
@@ -88,8 +88,8 @@ def _report_sweep(
         raise InputError(
             f"{' '.join(which)}: expected one sweep's folder, such as runs/{SWEEPS}/paper/digits"
         )
-    if results is not None:
-        raise InputError("--results is about runs; a sweep has results.parquet, and its report a .md")
+    if results is not None and (paper is not None or not sweeps):
+        raise InputError("--results is about runs or a sweep of one's own; leave --paper out")
     folder = sweeps[0] if sweeps else None
     if folder is None and is_sweep(made := Path("runs") / SWEEPS / "paper" / str(paper)):
         folder = SweepFolder(made)
@@ -100,11 +100,12 @@ def _report_sweep(
     written = None if target is None else write_sweep_report(report, target)
     pages = [] if written is None else [written.report, written.markdown]
     figures = [] if written is None else written.figures
+    kept = [] if results is None else keep_sweep_results(report, _items(sweeps[0]), results)
     if json:
         tables = [
             {"title": sheet.title, "headings": sheet.headings, "rows": sheet.rows} for sheet in report.sheets
         ]
-        emit({"report": target, "files": pages, "figures": figures, "tables": tables})
+        emit({"report": target, "files": pages, "figures": figures, "tables": tables, "results": kept})
         return
     for sheet in report.sheets:
         stdout.print(sheet.to_rich())
@@ -112,6 +113,25 @@ def _report_sweep(
     for path in pages:
         stdout.print(f"report   {path}", highlight=False, soft_wrap=True)
     _say_figures(figures)
+    _say_results(kept)
+
+
+def _items(sweep: SweepFolder) -> list[dict[str, Any]]:
+    """Gather the figures of a sweep's finished cells, each on the images that every model of its seed gets right."""
+    records = [sweep.record(cell["digest"]) for cell in sweep.plan["cells"]]
+    by_seed: dict[int, list[RobustRun]] = {}
+    for path in dict.fromkeys(record["run"] for record in records if record["state"] == DONE):
+        run = runs.load_run(sweep.path / path)
+        by_seed.setdefault(run.config.seed, []).append(read_run(run.folder, runs.describe(run.config)))
+    command = sweep.plan["command"]
+    return [item for each in by_seed.values() for item in results_of(each, [command] * len(each))]
+
+
+def _say_results(files: Sequence[Path]) -> None:
+    """Say where results are kept, if they are."""
+    for path in files:
+        if path.suffix in {".json", ".md"}:
+            stdout.print(f"results  {path}", highlight=False, soft_wrap=True)
 
 
 def _say_figures(files: Sequence[Path]) -> None:

@@ -224,9 +224,14 @@ def attack_commands(run: RobustRun) -> list[str]:
     return [*lines, "qshield verdict last"]
 
 
+def to_json(items: Sequence[Mapping[str, Any]]) -> str:
+    """Spell items as JSON."""
+    return json.dumps(_rounded(list(items)), indent=1) + "\n"
+
+
 def write_results(path: Path, title: str, items: Sequence[Mapping[str, Any]]) -> list[Path]:
     """Write items as `path`.json and `path`.md, and give both files."""
     written = [path.with_suffix(".json"), path.with_suffix(".md")]
-    write_atomically(written[0], json.dumps(_rounded(list(items)), indent=1) + "\n")
+    write_atomically(written[0], to_json(items))
     write_atomically(written[1], markdown(title, items))
     return written

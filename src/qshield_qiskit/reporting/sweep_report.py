@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from string import Template
+from typing import Any, NamedTuple
 
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
@@ -18,6 +19,7 @@ from qshield_qiskit.reporting.paper.published import content, is_the_papers, pub
 from qshield_qiskit.reporting.paper.tables import paper_sheets
 from qshield_qiskit.reporting.plates import Plate
 from qshield_qiskit.reporting.report import FIGURES, REPORT, TEMPLATE, Written, embed
+from qshield_qiskit.reporting.results import to_json
 from qshield_qiskit.reporting.sheet import Sheet
 from qshield_qiskit.reporting.sweep_folder import SweepFolder
 from qshield_qiskit.reporting.sweep_lines import Row
@@ -93,25 +95,61 @@ def write_sweep_report(report: Report, path: Path) -> Written:
         InputError: A file cannot be written.
     """
     markdown = path.with_suffix(".md")
-    figures: list[Path] = []
-    sections, parts = [], []
-    for heading, plate in report.plates.items():
-        embedded, files = embed(plate, (report.folder or path.parent) / FIGURES)
-        figures += files
-        sections.append((plate.name, heading, embedded))
-        link = Path(os.path.relpath(files[-1], path.parent)).as_posix()
-        parts.append(f"## {heading}\n\n![{heading}](<{link}>)\n\n{plate.caption}\n")
-    for number, sheet in enumerate(report.sheets):
-        sections.append((f"table-{number}", sheet.title, sheet.to_html()))
-        parts.append(sheet.to_markdown())
+    parts = _parts(report, (report.folder or path.parent) / FIGURES, path.parent)
     try:
-        write_atomically(path, _html(report, sections))
-        write_atomically(markdown, _markdown(report, parts))
+        write_atomically(path, _html(report, parts.sections))
+        write_atomically(markdown, _markdown(report, parts.paragraphs))
     except OSError as error:
         raise InputError(
             f"--output {path}: {error.strerror or error}; give a file that can be written"
         ) from error
-    return Written(path, figures, markdown)
+    return Written(path, parts.figures, markdown)
+
+
+def keep_sweep_results(report: Report, items: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
+    """Write what shall be kept of a sweep: `path`.json for scripts, `path`.md for people, and figures in `path`/.
+
+    Args:
+        report: The report.
+        items: Its figures as `results` gathers them.
+        path: A file's name without its ending.
+
+    Raises:
+        InputError: A file cannot be written.
+    """
+    written = [path.with_suffix(".json"), path.with_suffix(".md")]
+    parts = _parts(report, path.with_suffix(""), path.parent)
+    try:
+        write_atomically(written[0], to_json(items))
+        write_atomically(written[1], _markdown(report, parts.paragraphs))
+    except OSError as error:
+        raise InputError(
+            f"--results {path}: {error.strerror or error}; give a name in a folder that can be written"
+        ) from error
+    return [*written, *parts.figures]
+
+
+class _Parts(NamedTuple):
+    """What a report consists of, laid out twice."""
+
+    sections: list[tuple[str, str, str]]  # of the page: anchor, heading, HTML
+    paragraphs: list[str]  # in Markdown
+    figures: list[Path]
+
+
+def _parts(report: Report, figures: Path, folder: Path) -> _Parts:
+    """Write a report's figures to a folder, and lay out figures and tables for a page and for Markdown in another."""
+    parts = _Parts([], [], [])
+    for heading, plate in report.plates.items():
+        embedded, files = embed(plate, figures)
+        parts.figures.extend(files)
+        parts.sections.append((plate.name, heading, embedded))
+        link = Path(os.path.relpath(files[-1], folder)).as_posix()
+        parts.paragraphs.append(f"## {heading}\n\n![{heading}](<{link}>)\n\n{plate.caption}\n")
+    for number, sheet in enumerate(report.sheets):
+        parts.sections.append((f"table-{number}", sheet.title, sheet.to_html()))
+        parts.paragraphs.append(sheet.to_markdown())
+    return parts
 
 
 def _html(report: Report, sections: Sequence[tuple[str, str, str]]) -> str:
