@@ -180,5 +180,10 @@ def test_report_of_a_trained_run(qshield, tmp_path):
     (tmp_path / "file").write_text("")
     refused = qshield("report", "--output", "file/report.html")
     assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    shutil.rmtree(path / "figures")
+    (path / "figures").write_text("")
+    refused = qshield("report")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "figures need a folder" in refused.stderr
     missing = qshield("report", "nowhere")
     assert (missing.exit_code, missing.stderr.count("\n")) == (2, 1)

@@ -16,7 +16,8 @@ from qshield_qiskit.config import load_settings
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.reporting.recording import read_outcome, read_rows
-from qshield_qiskit.robustness.attacking import attack, check_inside
+from qshield_qiskit.robustness.attacking import attack
+from qshield_qiskit.robustness.rounds import check_inside
 from qshield_qiskit.subjects import KEYS, subject
 
 SMALL = (

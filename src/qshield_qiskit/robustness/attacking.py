@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qshield_qiskit.errors import BudgetSpent, InputError
+from qshield_qiskit.errors import InputError
 from qshield_qiskit.robustness.attacked_model import AttackedModel, predict
-from qshield_qiskit.robustness.attacks import Attack, Task, build
-from qshield_qiskit.robustness.budget import Sighting, Watch
+from qshield_qiskit.robustness.attacks import Attack, Norm, build
 from qshield_qiskit.robustness.outcome import Outcome, sizes
+from qshield_qiskit.robustness.rounds import Goal, Progress, Rounds
 from qshield_qiskit.robustness.undisturbed import seeded, undisturbed
 from qshield_qiskit.seeding import derive
-
-TOLERANCE = 1e-6
-"""By how much rounding may leave the ball or the bounds."""
 
 TARGETS = ("likely", "unlikely")
 """Targets by name: the likeliest and the least likely wrong class of each image."""
@@ -27,9 +22,6 @@ TARGETS = ("likely", "unlikely")
 NOTHING_TO_FOLLOW = (
     "the model gives no gradient to follow; try square, hopskipjump, a stand-in or another source"
 )
-
-Progress = Callable[[int, int, int], None]
-"""Called with images done, images in all, and images fooled so far."""
 
 
 def attack(
@@ -88,8 +80,8 @@ def attack(
     if batch_size < 1:
         raise InputError(f"attack.batch_size={batch_size}: expected 1 image or more")
     labels = labels.long()
-    norm = _norm(name, method, norm)
-    _check_epsilon(name, method, epsilon, norm)
+    measure = _norm(name, method, norm)
+    _check_epsilon(name, method, epsilon, measure)
     if target is not None and not method.can_target:
         raise InputError(f"attack {name} cannot aim at a class; leave attack.target out, or try pgd")
     start = time.perf_counter()
@@ -104,82 +96,40 @@ def attack(
         logits = predict(judge, images, batch_size)
         _check_logits(logits, len(images))
         method.check_classes(name, logits.shape[1])
-        clean = logits.argmax(1)
-        classes, correct = _goals(logits, clean, labels, target)
+        classes, correct = _goals(logits, labels, target)
+        ball = epsilon if method.bounded else None
+        goal = Goal(images, logits, classes, correct, measure, ball, targeted=target is not None)
         maker = AttackedModel(
             source or model, eot=eot, differentiable=differentiable, max_queries=max_queries
         )
-        adversarial, spent = clean.clone(), None
-        examples, fooled = images.float().clone(), torch.zeros_like(correct)
-        others = examples[_one_of_each(clean)].cpu().numpy()
-        for number, attempt in enumerate(method.rounds(logits.shape[1])):
-            standing = torch.nonzero(correct & ~fooled).squeeze(1)
-            if spent or not len(standing):
-                break
-            for part in torch.split(standing, batch_size):
-                task = Task(
-                    maker,
-                    logits.shape[1],
-                    images[part].float().cpu().numpy(),
-                    classes[part].cpu().numpy(),
-                    norm,  # type: ignore[arg-type]
-                    epsilon if method.bounded else None,
-                    targeted=target is not None,
-                    batch_size=batch_size,
-                    others=others,
-                )
-                if watch or max_queries is not None:
-                    maker.watch = Watch(
-                        images[part], classes[part], norm, task.epsilon, targeted=task.targeted
-                    )
-                try:
-                    found = torch.as_tensor(np.asarray(attempt.generate(task), dtype=np.float32))
-                    check_inside(images[part].cpu(), found, norm, task.epsilon, name)
-                    arrived = predict(judge, found, batch_size).argmax(1)
-                    won = (arrived == classes[part]) != (target is None)
-                except BudgetSpent as reason:
-                    spent = str(reason)
-                    found, won, arrived = _seen(maker, images[part])
-                keep = won if number or spent else torch.ones_like(won)
-                examples[part[keep]] = found[keep].to(examples.device)
-                fooled[part], adversarial[part[keep]] = won, arrived[keep]
-                if progress is not None:
-                    progress(int(part[-1]) + 1, len(images), int(fooled.sum()))
-                if spent:
-                    break
+        watched = watch or max_queries is not None
+        found = Rounds(name, method, goal, maker, judge, batch_size, watched, progress).run()
         attacked = torch.nonzero(correct).squeeze(1)
-        if len(attacked) and not spent:
-            adversarial[attacked] = predict(judge, examples[attacked], batch_size).argmax(1)
+        if len(attacked) and not found.spent:
+            found.predicted[attacked] = predict(judge, found.examples[attacked], batch_size).argmax(1)
     perturbations: dict[str, Any] = {
-        key: torch.where(correct, size.cpu(), torch.nan) for key, size in sizes(images, examples).items()
+        key: torch.where(correct, size.cpu(), torch.nan)
+        for key, size in sizes(images, found.examples).items()
     }
-    count = max(1, int(correct.sum()))
+    count = max(1, len(attacked))
     return Outcome(
         attack=name,
-        norm=norm,
-        epsilon=epsilon if method.bounded else None,
+        norm=measure,
+        epsilon=ball,
         parameters=method.model_dump(),
         seed=seed,
         labels=labels.cpu(),
-        clean=clean,
-        adversarial=adversarial,
+        clean=goal.clean,
+        adversarial=found.predicted,
         correct=correct,
-        fooled=fooled,
-        examples=examples,
+        fooled=found.fooled,
+        examples=found.examples,
         **perturbations,
         queries=maker.queries / count,
         gradients=maker.gradients / count,
         seconds=time.perf_counter() - start,
-        weak=spent or (weakness(method, epsilon) if maker.follows else NOTHING_TO_FOLLOW),
+        weak=found.spent or (weakness(method, epsilon) if maker.follows else NOTHING_TO_FOLLOW),
     )
-
-
-def _seen(maker: AttackedModel, images: Tensor) -> Sighting:
-    """Give what was found on the way of an attack that a budget has ended."""
-    if maker.watch is not None:
-        return maker.watch.seen()
-    nothing = torch.full((len(images),), -1)
-    return Sighting(images.float().cpu(), nothing >= 0, nothing)
 
 
 def weakness(method: Attack, epsilon: float | None) -> str | None:
@@ -205,21 +155,10 @@ def check_images(images: Tensor, labels: Tensor) -> None:
         )
 
 
-def check_inside(images: Tensor, found: Tensor, norm: str, epsilon: float | None, name: str) -> None:
-    """Raise RuntimeError if an attack, by a bug of ours or ART's, left the bounds or the ball."""
-    if not len(found):
-        return
-    if not (float(found.min()) >= -TOLERANCE and float(found.max()) <= 1 + TOLERANCE):
-        raise RuntimeError(f"{name} left the bounds [0, 1]: {float(found.min())} to {float(found.max())}")
-    largest = float(sizes(images, found)[norm].max())
-    if epsilon is not None and largest > epsilon * (1 + TOLERANCE) + TOLERANCE:
-        raise RuntimeError(f"{name} left the ball: {norm} {largest}, epsilon {epsilon}")
-
-
-def _goals(logits: Tensor, clean: Tensor, labels: Tensor, target: str | int | None) -> tuple[Tensor, Tensor]:
+def _goals(logits: Tensor, labels: Tensor, target: str | int | None) -> tuple[Tensor, Tensor]:
     """Give the class to leave, or to arrive at, and which images are attacked, each (N,)."""
-    labels = labels.to(clean.device)
-    correct = clean == labels
+    labels = labels.to(logits.device)
+    correct = logits.argmax(1) == labels
     if target is None:
         return labels, correct
     num_classes = logits.shape[1]
@@ -235,12 +174,12 @@ def _goals(logits: Tensor, clean: Tensor, labels: Tensor, target: str | int | No
     return goal, correct & (labels != goal)
 
 
-def _norm(name: str, method: Attack, norm: str | None) -> str:
-    if norm is None:
-        return method.norms[0]
-    if norm not in method.norms:
-        raise InputError(f"attack.norm={norm}: {name} works in {' and '.join(method.norms)}")
-    return norm
+def _norm(name: str, method: Attack, norm: str | None) -> Norm:
+    """Find the norm that was asked for among an attack's; the first of them if none was."""
+    for known in method.norms:
+        if norm in {None, known}:
+            return known
+    raise InputError(f"attack.norm={norm}: {name} works in {' and '.join(method.norms)}")
 
 
 def _check_epsilon(name: str, method: Attack, epsilon: float | None, norm: str) -> None:
@@ -252,11 +191,6 @@ def _check_epsilon(name: str, method: Attack, epsilon: float | None, norm: str) 
             f"attack.epsilon={epsilon}: {name} needs a radius above 0"
             f"{' and up to 1, in pixel values' if norm == 'linf' else ''}; try 0.1 or 8/255"
         )
-
-
-def _one_of_each(classes: Tensor) -> list[int]:
-    """Give the first place of every class that occurs."""
-    return [int(torch.nonzero(classes == each)[0]) for each in sorted(set(classes.tolist()))]
 
 
 def _check_logits(logits: Tensor, count: int) -> None:
