@@ -60,6 +60,17 @@ def test_a_devices_budget_ends_an_attack_as_well(watch):
     check(outcome, images_and_labels(12)[0])
 
 
+def test_a_budget_that_ends_with_the_last_look_loses_nothing():
+    """FGSM asks for the images, for a gradient, and for what came of it; the last look at all is one too many."""
+    images, labels = images_and_labels(12)
+    correct = int((trained_cnn()(images).argmax(1) == labels).sum())
+    whole = run(trained_cnn(), "fgsm", epsilon=0.4)
+    part = run(Refusing(trained_cnn(), after=12 + 2 * correct), "fgsm", epsilon=0.4)
+    assert torch.equal(part.examples, whole.examples)
+    assert torch.equal(part.fooled, whole.fooled) and part.fooled.any()
+    assert part.weak == "backend.max_qpu_seconds=1 is spent; go on with more"
+
+
 def test_a_watch_knows_whose_example_it_sees():
     images = torch.stack([torch.full((1, 2, 2), value) for value in (0.2, 0.8)])
     watch = Watch(images, torch.tensor([0, 1]), "linf", 0.1, targeted=False)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qshield_qiskit.errors import InputError
+from qshield_qiskit.errors import BudgetSpent, InputError
 from qshield_qiskit.robustness.attacked_model import AttackedModel, predict
 from qshield_qiskit.robustness.attacks import Attack, Norm, build
 from qshield_qiskit.robustness.outcome import Outcome, sizes
@@ -106,7 +106,10 @@ def attack(
         found = Rounds(name, method, goal, maker, judge, batch_size, watched, progress).run()
         attacked = torch.nonzero(correct).squeeze(1)
         if len(attacked) and not found.spent:
-            found.predicted[attacked] = predict(judge, found.examples[attacked], batch_size).argmax(1)
+            try:
+                found.predicted[attacked] = predict(judge, found.examples[attacked], batch_size).argmax(1)
+            except BudgetSpent as reason:  # every example has been judged once, in its own round
+                found.spent = str(reason)
     perturbations: dict[str, Any] = {
         key: torch.where(correct, size.cpu(), torch.nan)
         for key, size in sizes(images, found.examples).items()
