@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,20 +10,26 @@ import torch
 from huggingface_hub import ModelCard
 
 from qshield_qiskit import HybridClassifier, attack, load_dataset
-from qshield_qiskit.errors import InputError
 
-MODELS = sorted((Path(__file__).parents[1] / "models").iterdir())
+ROOT = Path(__file__).parents[1] / "models"
+MNIST = Path(os.environ.get("QSHIELD_DATA") or "/nowhere", "MNIST")
+MODELS = [
+    pytest.param(
+        folder,
+        id=folder.name,
+        marks=pytest.mark.skipif(
+            folder.name == "mnist" and not MNIST.exists(), reason="QSHIELD_DATA has no MNIST"
+        ),
+    )
+    for folder in sorted(ROOT.iterdir())
+]
 
 
-@pytest.mark.parametrize("folder", MODELS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", MODELS)
 def test_a_model_is_what_its_card_says(folder):
     card = ModelCard.load(folder / "README.md")
     (metric,) = card.data.eval_results
-    try:
-        test = load_dataset(metric.dataset_name).test
-    except InputError:
-        pytest.skip(f"no {metric.dataset_name} here")
-    model = HybridClassifier.from_pretrained(folder)
+    model, test = HybridClassifier.from_pretrained(folder), load_dataset(metric.dataset_name).test
     assert model.branch == "circuit"
     with torch.no_grad():
         predicted = torch.cat([model(part) for part in test.images.split(500)]).argmax(1)
@@ -31,12 +38,8 @@ def test_a_model_is_what_its_card_says(folder):
     assert "**no masking detected**" in card.text
 
 
-@pytest.mark.parametrize("folder", MODELS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", MODELS)
 def test_a_model_resists(folder):
-    try:
-        test = load_dataset(ModelCard.load(folder / "README.md").data.eval_results[0].dataset_name).test
-    except InputError:
-        pytest.skip("its images are not here")
-    model = HybridClassifier.from_pretrained(folder)
+    model, test = HybridClassifier.from_pretrained(folder), load_dataset(folder.name).test
     outcome = attack(model, test.images[:100], test.labels[:100], "pgd", epsilon=32 / 255)
     assert outcome.asr < 0.1
