@@ -74,14 +74,16 @@ class Task:
 
     def victim(self, loss: nn.Module | None = None) -> Victim:
         """Make ART's view of the model, for an attack that raises a loss."""
-        shape = self.images.shape[1:]
-        return Victim(self.model, shape, self.num_classes, loss=loss, batch_size=self.batch_size)
+        return self._seen_by(Victim, loss)
 
     def scores(self) -> Victim:
         """Make ART's view of the model for an attack that asks for logits alone, and for the same ones again."""
         probe = torch.as_tensor(self.images[:PROBED])
-        view = RememberingVictim if self.model.repeats_itself(probe) else Victim
-        return view(self.model, self.images.shape[1:], self.num_classes, batch_size=self.batch_size)
+        return self._seen_by(RememberingVictim if self.model.repeats_itself(probe) else Victim)
+
+    def _seen_by(self, view: type[Victim], loss: nn.Module | None = None) -> Victim:
+        shape = self.images.shape[1:]
+        return view(self.model, shape, self.num_classes, loss=loss, batch_size=self.batch_size)
 
     def fooled(self, images: Images) -> NDArray[np.bool_]:
         """Say which images (B, C, H, W) are where the attack wants them, (B,)."""
