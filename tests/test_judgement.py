@@ -10,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from qshield_qiskit import config, judgement, runs
+from qshield_qiskit import config, judgement, outcomes, runs
 from qshield_qiskit.cli import app
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.errors import InputError
@@ -200,7 +200,7 @@ def test_a_few_examples_are_kept_and_they_are_what_was_found(run):
     kept = np.load(path)
     outcome = read_outcome(run.folder, row)
     index = kept["index"]
-    assert len(index) == judgement.EXAMPLES
+    assert len(index) == outcomes.EXAMPLES
     order = outcome["fooled"][index] * 2 + outcome["correct"][index]
     assert order[0] == 3 and (np.diff(order) <= 0).all()  # the fooled ones first
     clean, adversarial = torch.tensor(kept["clean"]), torch.tensor(kept["adversarial"])
