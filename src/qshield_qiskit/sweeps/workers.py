@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 from collections.abc import Iterator
+from typing import Any
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, WorkerPlugin
 
 from qshield_qiskit.errors import InputError
 
@@ -20,6 +22,13 @@ LOCAL = {
     "distributed.scheduler.worker-ttl": None,  # a loaded machine may be slow to say that it lives
     "distributed.admin.tick.limit": "1h",  # and need not apologise for it
 }
+
+
+class _Undisturbed(WorkerPlugin):
+    """Leaves Ctrl-C, which a terminal sends to every process, to the one that talks to the user and ends the rest."""
+
+    def setup(self, worker: Any) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
@@ -53,6 +62,7 @@ def workers(scheduler: str | None, count: int | None, threads: int) -> Iterator[
         ) as cluster,
         Client(cluster) as client,  # type: ignore[no-untyped-call]
     ):
+        client.register_plugin(_Undisturbed())
         yield client
 
 
