@@ -64,6 +64,12 @@ def test_list_shows_everything_and_where_it_is_from():
     assert {row["name"]: row["summary"] for row in listed["datasets"]} == data.known()
 
 
+def test_a_table_in_a_pipe_is_not_cut():
+    lines = CliRunner().invoke(app, ["list", "experiments"]).stdout.splitlines()
+    assert "…" not in "".join(lines)
+    assert len(lines) == 2 + len(catalog.find("experiments"))  # title, headings, and none is folded
+
+
 @pytest.mark.parametrize("kind", ["circuits", "backends", "experiments", "datasets"])
 def test_list_prints_a_table_that_fits(kind):
     result = qshield("list", kind)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
@@ -20,7 +21,23 @@ from qshield_qiskit.errors import InputError
 if TYPE_CHECKING:
     from qshield_qiskit.devices.jobs.cost import Cost
 
-stdout = Console()
+UNLIMITED = 500
+"""Columns where there is no screen: a table in a file or a pipe is not cut at a width that nobody set."""
+
+
+class _Results(Console):
+    @property
+    def size(self) -> ConsoleDimensions:
+        size = super().size
+        endless = not self.is_terminal and "COLUMNS" not in os.environ
+        return ConsoleDimensions(UNLIMITED, size.height) if endless else size
+
+    @size.setter
+    def size(self, new: tuple[int, int]) -> None:
+        self.width, self.height = new
+
+
+stdout = _Results()
 """For results: tables, drawings."""
 
 console = Console(stderr=True)
