@@ -11,11 +11,7 @@ from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.outcomes import identity, keep_outcome
-from qshield_qiskit.reporting.recording import (
-    find_row,
-    image_set,
-    put_worst_cases,
-)
+from qshield_qiskit.reporting.recording import find_row, image_set, put_worst_cases
 from qshield_qiskit.reporting.robustness import VERDICT
 from qshield_qiskit.robustness.attacking import attack
 from qshield_qiskit.robustness.attacks import choose
