@@ -9,7 +9,7 @@ from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.backbones import BACKBONES, build_backbone
 from qshield_qiskit.models.resnet18 import IMAGENET_MEAN, ResNet18
 
-SHAPES = [(1, 8, 8), (3, 8, 8), (1, 28, 28), (3, 32, 32), (1, 9, 31), (3, 64, 64)]
+SHAPES = [(1, 8, 8), (3, 8, 8), (1, 28, 28), (3, 32, 32), (1, 9, 31), (3, 64, 64), (1, 8, 128)]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

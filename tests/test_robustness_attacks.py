@@ -243,6 +243,16 @@ def test_restarts_go_on_with_what_is_standing():
     assert often.gradients < 5 * once.gradients
 
 
+@pytest.mark.parametrize("name", ["cw_l2", "cw_linf"])
+def test_confidence_is_by_how_much_a_wrong_class_wins(name):
+    model = trained_cnn()
+    outcome = run(model, name, parameters=CHEAP[name] | {"confidence": 2.0})
+    logits = model(outcome.examples[outcome.fooled])
+    own = logits.gather(1, outcome.labels[outcome.fooled][:, None]).squeeze(1)
+    assert outcome.fooled.any()
+    assert (logits.amax(1) - own >= 2 - 1e-3).all()
+
+
 def test_the_ensemble_is_as_strong_as_its_members():
     model, epsilon = trained_cnn(), 0.09
     best = run(model, "ensemble", n=60, epsilon=epsilon)

@@ -71,6 +71,38 @@ def test_a_budget_that_ends_with_the_last_look_loses_nothing():
     assert part.weak == "backend.max_qpu_seconds=1 is spent; go on with more"
 
 
+class Unmoved(nn.Module):
+    """Whatever is done to an image, its label."""
+
+    def __init__(self, images, labels):
+        super().__init__()
+        self.images, self.labels = images.flatten(1), labels
+
+    def forward(self, images):
+        nearest = torch.cdist(images.flatten(1), self.images).argmin(1)
+        return 9.0 * nn.functional.one_hot(self.labels[nearest], 10)
+
+
+def test_what_fools_the_source_of_a_transfer_before_the_end_need_not_fool_the_target():
+    images, labels = images_and_labels(12)
+    spent = {"parameters": {"proposals": 400}, "epsilon": 0.4, "max_queries": 150}
+    direct = run(trained_cnn(), "square", **spent)
+    transferred = run(Unmoved(images, labels), "square", source=trained_cnn(), **spent)
+    assert direct.fooled.any()
+    assert not transferred.fooled.any()
+    assert torch.equal(transferred.adversarial, labels)
+
+
+def test_a_watch_sees_examples_on_the_edge_and_none_beyond_the_bounds():
+    image = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    image[0, 0, 0, 0] = 0
+    watch = Watch(image, torch.tensor([0]), "linf", 4 / 255, targeted=False)
+    watch.look(image - 4 / 255 * torch.ones_like(image), torch.eye(3)[[1]])
+    assert not watch.seen().fooled.any()  # below 0 somewhere
+    watch.look((image + 4 / 255).clamp(0, 1), torch.eye(3)[[1]])
+    assert watch.seen().fooled.all()
+
+
 def test_a_watch_knows_whose_example_it_sees():
     images = torch.stack([torch.full((1, 2, 2), value) for value in (0.2, 0.8)])
     watch = Watch(images, torch.tensor([0, 1]), "linf", 0.1, targeted=False)

@@ -227,6 +227,15 @@ def test_no_attack_beats_a_certificate(name, norm):
         assert (other.radii < best.radii).any()
 
 
+@pytest.mark.parametrize("name", ["lipschitz", "noise"])
+def test_where_nothing_is_right_nothing_is_certified(name):
+    model = trained_hybrid() if name == "lipschitz" else trained_quantum_only()
+    images, _ = images_and_labels(2, 10 if name == "lipschitz" else 3)
+    wrong = (model(images).argmax(1) + 1) % 3
+    for found in certify(model, images, wrong, name):
+        assert found.radii.tolist() == [0, 0]
+
+
 def test_a_linear_models_radius_is_its_margin_over_its_weights():
     model = hybrid(branch="none", input_shape=(1, 4, 4), backbone="dnn")
     model.backbone.layers = nn.Sequential(nn.Flatten())

@@ -19,10 +19,11 @@ from torch.nn.functional import cross_entropy
 import qshield_qiskit as qs
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.robustness.verdict import CHECKS, CLEAR, MASKING, SUSPECT, Check, decide
-from qshield_qiskit.robustness.verdict.ablation import Ablated
+from qshield_qiskit.robustness.verdict.ablation import Ablated, without_circuit
 from qshield_qiskit.robustness.verdict.alternatives import black_box
 from qshield_qiskit.robustness.verdict.evidence import QUICK, Effort, Evidence
 from qshield_qiskit.robustness.verdict.stability import batch_invariance, determinism
+from qshield_qiskit.robustness.verdict.strength import indicators, unbounded
 
 EPSILON = 0.1
 NUM_IMAGES = 30
@@ -202,6 +203,59 @@ def test_the_same_seed_gives_the_same_figures():
     model, images, labels = trained_cnn(), *images_and_labels(10)
     first, second = (qs.verdict(model, images, labels, epsilon=EPSILON, quick=True, seed=3) for _ in range(2))
     assert first["checks"] == second["checks"]
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8])
+def test_labels_may_be_of_any_integer_type(dtype):
+    images, labels = images_and_labels(4)
+    settings = {"epsilon": EPSILON, "quick": True}
+    found = qs.verdict(trained_cnn(), images, labels.to(dtype), **settings)
+    assert found["checks"] == qs.verdict(trained_cnn(), images, labels, **settings)["checks"]
+
+
+def test_a_single_image_leaves_open_what_one_image_cannot_say():
+    found = qs.verdict(trained_cnn(), *images_and_labels(1), epsilon=EPSILON, quick=True)
+    assert check_of(found, "unbounded")["passed"] is None
+    assert check_of(found, "gradient_path")["passed"] is True
+
+
+class Stubborn(nn.Module):
+    """Right on the images at some positions, whatever is done to them."""
+
+    def __init__(self, model, images, positions):
+        super().__init__()
+        self.model, self.images, self.positions = model, images.flatten(1), positions
+
+    def forward(self, images):
+        mine = torch.cdist(images.flatten(1), self.images).argmin(1)
+        held = torch.isin(mine, torch.tensor(self.positions))
+        with torch.no_grad():
+            clean = self.model(self.images[mine].view_as(images))
+        return torch.where(held[:, None], clean, self.model(images))
+
+
+@pytest.mark.parametrize(("held", "passed"), [([], True), ([3], True), ([3, 7], False)])
+def test_one_image_that_stands_without_a_bound_may_be_chance_and_two_are_not(held, passed):
+    images, labels = images_and_labels(16)
+    keep = trained_cnn()(images).argmax(1) == labels
+    images, labels = images[keep][:12], labels[keep][:12]
+    model = Stubborn(trained_cnn(), images, held)
+    effort = Effort(steps=40, restarts=1, targets=1, proposals=5, probed=6, walked=0)
+    found = unbounded(Evidence(model, images, labels, EPSILON, 1, 0, batch_size=256, effort=effort))
+    assert found.passed is passed, found
+    assert found.threshold == pytest.approx(1 - 1 / 12)
+
+
+def test_what_is_measured_does_not_depend_on_the_size_of_batches():
+    images, labels = images_and_labels(12)
+    effort = Effort(steps=5, restarts=1, targets=1, proposals=5, probed=4, walked=0)
+    small, large = (
+        Evidence(trained_hybrid(), images, labels, EPSILON, 1, 0, batch_size=size, effort=effort)
+        for size in (5, 256)
+    )
+    assert indicators(small).figure == indicators(large).figure
+    means = [without_circuit(each)[0].constant for each in (small, large)]
+    torch.testing.assert_close(*means)
 
 
 def test_a_linear_classifier_of_two_classes_passes_what_applies():

@@ -391,6 +391,30 @@ def test_two_processes_give_the_weights_of_one(tmp_path):
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("fusion", ["quantum_only", "classical_only"])
+def test_processes_train_a_model_of_which_one_branch_does_not_predict(tmp_path, fusion):
+    script = tmp_path / "train.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            import sys
+            from qshield_qiskit import runs
+            from qshield_qiskit.config import load_settings
+
+            if __name__ == "__main__":
+                words = ["training.accelerator=cpu", "training.devices=2", "training.strategy=ddp", "training.epochs=1",
+                         "data.train_images=120", "data.test_images=20", "model.backbone=mlp", "circuit.num_qubits=2",
+                         "training.batch_size=16", "training.threads=1", "model.fusion={fusion}", "runs=runs"]
+                print(runs.train(load_settings("digits", words)).metrics["n"])
+            """
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.stdout.endswith("20\n"), done.stderr
+
+
 def test_the_learning_rate_falls_as_a_cosine(digits):
     task = ClassifierTask(make(digits), learning_rate=0.01, weight_decay=0)
     task.trainer = type("Trainer", (), {"estimated_stepping_batches": 10})()

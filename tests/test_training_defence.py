@@ -272,6 +272,19 @@ def test_examples_can_be_crafted_in_inference_mode():
     assert (found - images).abs().max() == pytest.approx(0.1)
 
 
+def test_examples_of_confident_predictions_move_in_float16_too():
+    """Their gradient, 1e-9 and less, is nothing in float16."""
+    images = torch.full((2, 1, 1, 1), 0.5)
+
+    def loss(x):
+        logits = torch.matmul(x.flatten(1), torch.tensor([[20.0, -20.0]]))
+        return cross_entropy(logits.float(), torch.tensor([0, 0]), reduction="sum")
+
+    with torch.autocast("cpu", dtype=torch.float16):
+        found = ascend(loss, images, images, epsilon=0.1, step_size=0.1, steps=1)
+    torch.testing.assert_close(found, images - 0.1)
+
+
 def test_the_task_trains_on_what_the_defence_shows(digits):
     model = make(digits).eval()
     images, labels = digits.train.images[:8], digits.train.labels[:8]

@@ -35,7 +35,7 @@ class SmallCNN(nn.Module):
                 "try model.backbone=dnn"
             )
         stages: list[nn.Module] = []
-        while len(stages) < len(CHANNELS) or max(height, width) > LARGEST_MAP:
+        while len(stages) < len(CHANNELS) or (max(height, width) > LARGEST_MAP and min(height, width) > 1):
             out_channels = CHANNELS[min(len(stages), len(CHANNELS) - 1)]
             halved = bool(stages) or min(height, width) >= 2 * SMALLEST_SIDE
             stages.append(_stage(channels, out_channels, halved=halved))

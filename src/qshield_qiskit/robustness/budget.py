@@ -9,6 +9,9 @@ from torch import Tensor
 
 from qshield_qiskit.errors import BudgetSpent
 
+TOLERANCE = 1e-6
+"""By how much rounding may leave the ball or the bounds."""
+
 
 class QueriesSpent(BudgetSpent):
     """An attack has put as many images to the model as it may."""
@@ -60,7 +63,8 @@ class Watch:
                 "l2": change.norm(dim=1),
                 "l0": (change != 0).float().sum(1),
             }[self._norm]
-            won &= extent <= self._epsilon * (1 + 1e-6)
+            won &= extent <= self._epsilon * (1 + TOLERANCE) + TOLERANCE
+        won &= (flat.amin(1) >= -TOLERANCE) & (flat.amax(1) <= 1 + TOLERANCE)
         for row in torch.nonzero(won).squeeze(1).tolist():
             owner = int(owners[row])
             if sizes[row] < self._size[owner]:

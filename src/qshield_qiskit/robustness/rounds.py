@@ -13,11 +13,8 @@ from qshield_qiskit.errors import BudgetSpent
 from qshield_qiskit.robustness.attacked_model import AttackedModel, predict
 from qshield_qiskit.robustness.attacks import Attack, Norm, Task
 from qshield_qiskit.robustness.attacks.victim import Images
-from qshield_qiskit.robustness.budget import Sighting, Watch
+from qshield_qiskit.robustness.budget import TOLERANCE, Sighting, Watch
 from qshield_qiskit.robustness.outcome import sizes
-
-TOLERANCE = 1e-6
-"""By how much rounding may leave the ball or the bounds."""
 
 Progress = Callable[[int, int, int], None]
 """Called with images done, images in all, and images fooled so far."""
@@ -162,10 +159,18 @@ class Rounds:
 
     def _seen_on_the_way(self, part: Tensor) -> Sighting:
         """Give what was found of the images at positions `part` (B,) before a budget ended the attack."""
-        if self.maker.watch is not None:
-            return self.maker.watch.seen()
         nothing = torch.full((len(part),), -1)
-        return Sighting(self.goal.images[part].float().cpu(), nothing >= 0, nothing)
+        unseen = Sighting(self.goal.images[part].float().cpu(), nothing >= 0, nothing)
+        if self.maker.watch is None:
+            return unseen
+        seen = self.maker.watch.seen()
+        if self.maker.model is self.judge.model:
+            return seen
+        try:  # what fools the model that examples are made on need not fool the other
+            predicted = predict(self.judge, seen.examples, self.batch_size).argmax(1)
+        except BudgetSpent:
+            return unseen
+        return Sighting(seen.examples, self.goal.is_reached(part, predicted), predicted)
 
 
 def check_inside(images: Tensor, found: Tensor, norm: str, epsilon: float | None, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -39,9 +39,17 @@ def ascend(
         low, high = (images - epsilon).clamp(min=0), (images + epsilon).clamp(max=1)
         for _ in range(steps):
             found.requires_grad_()
-            (gradient,) = torch.autograd.grad(loss(found), found)
+            with _wide_enough(found.device.type):
+                (gradient,) = torch.autograd.grad(loss(found), found)
             found = project(found.detach() + step_size * gradient.sign(), low, high)
     return project(found, low, high)
+
+
+def _wide_enough(device_type: str) -> AbstractContextManager[object]:
+    """Leave float16, whose smallest number is larger than the gradient of a confident prediction."""
+    if torch.is_autocast_enabled(device_type) and torch.get_autocast_dtype(device_type) == torch.float16:
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()
 
 
 def project(images: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,10 @@ from qshield_qiskit.training.progress import EpochProgress
 from qshield_qiskit.training.quiet import quiet_lightning
 from qshield_qiskit.training.task import ClassifierTask
 
-SPAWNED = {"ddp": "ddp_spawn"}  # Lightning's plain ddp would start our whole command once for every process
+SPAWNED = {"ddp": "ddp_spawn"}
+"""By strategy, the one taken instead: Lightning's plain ddp would start our whole command once for every process."""
+OF_ONE_BRANCH = {"ddp": "ddp_spawn_find_unused_parameters_true"}
+"""The same for a hybrid of which one branch does not predict, whose weights get no gradient."""
 
 
 def fit(
@@ -100,7 +103,8 @@ def fit(
             threads=settings.threads,
         )
         with quiet_lightning(), _deterministic(), _interruptible():
-            trainer = _trainer(settings, [keeper, *([EpochProgress(keeper)] if progress else [])])
+            spawned = SPAWNED if model.template is None or model.mixes_branches else OF_ONE_BRANCH
+            trainer = _trainer(settings, spawned, [keeper, *([EpochProgress(keeper)] if progress else [])])
             trainer.fit(
                 task,
                 Batches(dataset.train, batch_size, shuffle_seed=seed, replays=replays),
@@ -112,13 +116,13 @@ def fit(
     return history.read(folder / HISTORY)
 
 
-def _trainer(settings: TrainingSettings, callbacks: list[Any]) -> Trainer:
+def _trainer(settings: TrainingSettings, spawned: Mapping[str, str], callbacks: list[Any]) -> Trainer:
     try:
         return Trainer(
             max_epochs=settings.epochs,
             accelerator=settings.accelerator,
             devices=settings.devices,
-            strategy=SPAWNED.get(settings.strategy, settings.strategy),
+            strategy=spawned.get(settings.strategy, settings.strategy),
             precision=settings.precision,
             callbacks=callbacks,
             logger=False,

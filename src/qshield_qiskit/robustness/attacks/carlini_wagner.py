@@ -89,7 +89,7 @@ class CarliniWagnerAdam(EvasionAttack):  # type: ignore[misc]
         for _ in range(self.max_iter):
             margin = self._margin(self.estimator.model(images + delta), classes).to(delta.dtype)
             reached = size(delta.detach())
-            better = (margin < 0) & (reached < found.size)
+            better = (margin < 0) & (margin <= -self.confidence) & (reached < found.size)
             found = _keep(better, Found((images + delta).detach(), reached), found)
             loss = penalty(delta) + constant * (margin + self.confidence).relu()
             (delta.grad,) = torch.autograd.grad(loss.sum(), delta)

@@ -69,7 +69,9 @@ def lipschitz(
     kinds = ("transfer", "generators") if bounds.has_circuit else ("classical",)
     for norm in settings.norms:
         seconds = dict.fromkeys(kinds, 0.0)
-        radii = radii_of(partial(_radii, bounds, norm, seconds), images, labels, predicted, progress)
+        radii = radii_of(
+            partial(_radii, bounds, norm, seconds), images, labels, predicted, progress, len(kinds)
+        )
         for kind, each in zip(kinds, radii.T, strict=True):
             figures = {"bound": kind, "symbols": settings.symbols}
             yield Certified(norm, predicted, each, seconds[kind], SAYS[kind], figures)
@@ -81,6 +83,7 @@ def radii_of(
     labels: Tensor,
     predicted: Tensor,
     progress: Progress | None,
+    kinds: int,
 ) -> Tensor:
     """Search the radii of every image that is classified correctly, (N, kinds), in float64.
 
@@ -90,6 +93,7 @@ def radii_of(
         labels: (N,).
         predicted: (N,).
         progress: Called after every image.
+        kinds: How many there are.
     """
     found: list[list[float] | None] = []
     last: list[float] | None = None
@@ -99,8 +103,7 @@ def radii_of(
         found.append(last if answer == label else None)
         if progress is not None:
             progress(len(found), len(images))
-    nothing = [0.0] * len(last or [0.0])
-    return torch.tensor([radii or nothing for radii in found], dtype=torch.float64)
+    return torch.tensor([radii or [0.0] * kinds for radii in found], dtype=torch.float64)
 
 
 def predict_classes(model: nn.Module, images: Tensor, batch_size: int) -> Tensor:

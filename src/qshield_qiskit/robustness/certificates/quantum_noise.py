@@ -118,7 +118,7 @@ def quantum_noise(
     }
     for norm in settings.norms:
         start = time.perf_counter()
-        radii = radii_of(partial(certifier.radius, norm), images, labels, predicted, progress)[:, 0]
+        radii = radii_of(partial(certifier.radius, norm), images, labels, predicted, progress, 1)[:, 0]
         yield Certified(norm, predicted, radii, time.perf_counter() - start, says, figures)
 
 

@@ -89,6 +89,7 @@ def verdict(
         Tramer et al., "On adaptive attacks to adversarial example defenses", arXiv 2002.08347 (2020).
     """
     check_images(images, labels)
+    labels = labels.long()
     if not 0 < epsilon <= 1:
         raise InputError(f"epsilon={epsilon}: expected more than 0 and at most 1, in pixel values; try 8/255")
     start = time.perf_counter()

@@ -58,10 +58,11 @@ class Ablated(nn.Module):
 def without_circuit(evidence: Evidence) -> list[Ablated]:
     """Give the two models that are left of a hybrid without its circuit: its mean output, and nothing, in its place."""
     with torch.no_grad():
-        branches = evidence.branches(evidence.images)
-    assert branches is not None
-    assert branches.quantum is not None
-    constant = branches.quantum.mean(dim=0)
+        parts = [evidence.branches(part) for part in torch.split(evidence.images, evidence.batch_size)]
+    quantum = [
+        branches.quantum for branches in parts if branches is not None and branches.quantum is not None
+    ]
+    constant = torch.cat(quantum).mean(dim=0)
     return [Ablated(evidence.model, "constant", constant), Ablated(evidence.model, "removed")]
 
 
@@ -71,7 +72,7 @@ def ablation(evidence: Evidence) -> Check:
     It is used if another image's quantum output, or the mean of all images', changes accuracy or ASR. Another
     class's output, or none, also changes what is the same for all images, which is no use of the circuit.
     """
-    if evidence.branches(evidence.images[:2]) is None or not hasattr(evidence.model, "readout"):
+    if not evidence.has_second_branch:
         return does_not_apply("ablation", "there is no second branch")
     accuracy = float(evidence.correct.double().mean())
     asr = evidence.apgd().asr
@@ -83,7 +84,8 @@ def ablation(evidence: Evidence) -> Check:
         Ablated(evidence.model, "permuted"),
         removed,
     ):
-        logits = predict(AttackedModel(model, eot=evidence.eot), evidence.images, evidence.batch_size)
+        neighbours = max(2, evidence.batch_size)  # alone in a batch, an image would be its own neighbour
+        logits = predict(AttackedModel(model, eot=evidence.eot), evidence.images, neighbours)
         gained = float((logits.argmax(1) == evidence.labels.cpu()).double().mean()) - accuracy
         words = f"{model.kind} {100 * gained:+.1f}"
         if model.kind in {"constant", "shuffled"}:
@@ -94,7 +96,8 @@ def ablation(evidence: Evidence) -> Check:
             if model is constant and attacked.attacked:
                 moved = max(moved, abs(attacked.asr - asr))
         said.append(words)
-    passed = moved >= max(USED, 2 / max(1, int(evidence.correct.sum()))) - 1e-9  # one image is chance
+    threshold = max(USED, 2 / max(1, int(evidence.correct.sum())))  # one image is chance
+    passed = moved >= threshold - 1e-9
     verdict = f"the {evidence.branch} is {'' if passed else 'not '}used"
     says = f"{verdict}: points of accuracy, and of ASR, that change when its output is {', '.join(said)}"
-    return Check("ablation", False, passed, moved, USED, says)
+    return Check("ablation", False, passed, moved, threshold, says)

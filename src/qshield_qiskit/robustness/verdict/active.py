@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 from qshield_qiskit.robustness.attacked_model import AttackedModel, predict
 from qshield_qiskit.robustness.attacking import attack
-from qshield_qiskit.robustness.verdict.check import Check, does_not_apply
+from qshield_qiskit.robustness.verdict.check import Check, all_but_one, does_not_apply
 from qshield_qiskit.robustness.verdict.evidence import Evidence
 
 INNER = 100
 """Points well inside the ball that a planted readout must tell from the planted example."""
 INNER_RADIUS = 0.5
 """Radius of that inner ball, in epsilon."""
-FOUND = 0.95
+MISSED = 0.05
 TRIALS = 3
 
 
@@ -72,10 +72,10 @@ def active_test(evidence: Evidence) -> Check:
         found += int(outcome.fooled.sum())
     if planted == 0:
         return does_not_apply("active_test", "the logits are so flat in the ball that nothing can be planted")
-    figure = found / planted
-    passed = figure >= FOUND
+    figure, threshold = found / planted, 1 - all_but_one(MISSED, planted)
+    passed = figure >= threshold
     says = f"of {planted} planted adversarial examples PGD finds {found}"
-    return Check("active_test", False, passed, figure, FOUND, says)
+    return Check("active_test", False, passed, figure, threshold, says)
 
 
 def _plant(evidence: Evidence, image: Tensor, generator: torch.Generator) -> PlantedReadout | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 
 from qshield_qiskit.robustness.verdict.ablation import without_circuit
-from qshield_qiskit.robustness.verdict.check import Check, does_not_apply
+from qshield_qiskit.robustness.verdict.check import Check, all_but_one, does_not_apply
 from qshield_qiskit.robustness.verdict.evidence import Evidence
 
-MOST_FOUND = 0.01
 POINT = 0.01
 
 
@@ -16,8 +15,9 @@ def black_box(evidence: Evidence) -> Check:
     """Let Square, and HopSkipJump on a few, try the images that gradients missed."""
     missed = evidence.missed
     left = int(missed.sum())
+    threshold = all_but_one(POINT, left)
     if left == 0:
-        return Check("black_box", False, True, 0.0, MOST_FOUND, "gradient attacks left no image to try")
+        return Check("black_box", False, True, 0.0, threshold, "gradient attacks left no image to try")
     square = evidence.attack("square", only=missed, proposals=evidence.effort.proposals)
     found = square.fooled.clone()
     if evidence.effort.walked:
@@ -26,24 +26,25 @@ def black_box(evidence: Evidence) -> Check:
         walked = evidence.attack("hopskipjump", only=few, norm="linf", steps=10, most_evaluations=300)
         found[: len(walked.fooled)] |= walked.fooled & (walked.linf <= evidence.epsilon)
     figure = float(found.double().mean())
-    passed = figure < MOST_FOUND
+    passed = figure <= threshold
     says = (
         f"of the {left} images that gradient attacks missed, black-box attacks fool {int(found.sum())}"
         f"{'' if passed else ': the gradient hides the way'}"
     )
-    return Check("black_box", False, passed, figure, MOST_FOUND, says)
+    return Check("black_box", False, passed, figure, threshold, says)
 
 
 def transfer(evidence: Evidence) -> Check:
     """Make examples on the classical branch, and on a model whose quantum output is constant, and try them here."""
-    if evidence.branches(evidence.images[:1]) is None:
+    if not evidence.has_second_branch:
         return does_not_apply("transfer", "there is no second branch to go around")
     direct = 1 - float(evidence.missed.double().mean())
     around = max(evidence.apgd(source=source).asr for source in without_circuit(evidence))
     figure = around - direct
-    passed = figure <= POINT
+    threshold = all_but_one(POINT, len(evidence.missed))
+    passed = figure <= threshold
     says = (
         f"examples made without the {evidence.branch} fool {around:.1%} of the images, direct ones {direct:.1%}"
         f"{'' if passed else ': the branch hides the way'}"
     )
-    return Check("transfer", False, passed, figure, POINT, says)
+    return Check("transfer", False, passed, figure, threshold, says)

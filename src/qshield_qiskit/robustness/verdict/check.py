@@ -31,6 +31,15 @@ class Check:
     says: str
 
 
+def all_but_one(share: float, n: int) -> float:
+    """Give a share of n that is never missed by one image alone, which may be chance, nor by rounding.
+
+    >>> round(all_but_one(0.01, 1000), 6), round(all_but_one(0.01, 20), 6)
+    (0.01, 0.05)
+    """
+    return max(share, 1 / max(1, n)) + 1e-9
+
+
 def decide(checks: Sequence[Check]) -> str:
     """Give the verdict: a hard failure detects masking, a soft one is suspect; nothing proves robustness."""
     failed = [check for check in checks if check.passed is False]

@@ -115,6 +115,11 @@ class Evidence:
         """What stands beside the classical head; a control has no circuit."""
         return "quantum branch" if getattr(self.model, "branch", "circuit") == "circuit" else "control branch"
 
+    @cached_property
+    def has_second_branch(self) -> bool:
+        """Whether there is a second branch whose output can be replaced."""
+        return hasattr(self.model, "readout") and self.branches(self.images[:2]) is not None
+
     def branches(self, images: Tensor) -> Branches | None:
         """Give what happens to images (B, C, H, W) in a hybrid, or None for any other classifier."""
         known = getattr(self.model, "branches", None)
@@ -193,8 +198,13 @@ class Evidence:
 
     @cached_property
     def missed(self) -> Tensor:
-        """Which of the standing images no gradient attack fooled, (S,)."""
-        return ~torch.stack([outcome.fooled for outcome in self.strongest()]).any(dim=0)
+        """Which of the standing images no gradient attack fooled, (S,).
+
+        One that every attack found wrong before it began, as happens to random models, is not standing.
+        """
+        outcomes = self.strongest()
+        fooled = torch.stack([outcome.fooled for outcome in outcomes]).any(dim=0)
+        return torch.stack([outcome.correct for outcome in outcomes]).any(dim=0).to(fooled.device) & ~fooled
 
 
 class Frozen(nn.Module):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.robustness.attacked_model import AttackedModel
 from qshield_qiskit.robustness.outcome import Outcome
-from qshield_qiskit.robustness.verdict.check import Check
+from qshield_qiskit.robustness.verdict.check import Check, all_but_one, does_not_apply
 from qshield_qiskit.robustness.verdict.evidence import Evidence
 
 POINT = 0.01
-BROKEN = 0.99
 AGREEMENT = 1.5
 MOST_UNSETTLED = 0.1
 
@@ -50,7 +51,7 @@ def budget(evidence: Evidence) -> Check:
         ]
         more[missed] = again[0] | again[1]
     figure = float(more.double().mean())
-    threshold = max(POINT, 1 / len(more))
+    threshold = all_but_one(POINT, len(more))
     weak = evidence.pgd().weak
     passed = figure <= threshold and weak is None
     says = f"twice the steps and restarts fool another {figure:.1%} of the images"
@@ -62,18 +63,23 @@ def budget(evidence: Evidence) -> Check:
 def unbounded(evidence: Evidence) -> Check:
     """Without a bound everything must break: cross-entropy PGD at epsilon 1, and minimum-norm attacks."""
     pgd = evidence.attack("pgd", epsilon=1.0, steps=evidence.effort.steps, restarts=1)
-    smallest = torch.stack([outcome.fooled for outcome in evidence.minimum_norm]).any(dim=0)
-    shares = {"PGD at epsilon 1": pgd.asr, "minimum-norm attacks": float(smallest.double().mean())}
-    worst = min(shares, key=lambda name: shares[name])
-    figure = shares[worst]
-    few = min(pgd.attacked, len(smallest))
-    passed = figure >= min(BROKEN, 1 - 1 / few)  # one stubborn image of a few proves nothing
+    attacked, fooled = _union(evidence.minimum_norm)
+    tried = {
+        "PGD at epsilon 1": (pgd.attacked, int(pgd.fooled.sum())),
+        "minimum-norm attacks": (int(attacked.sum()), int(fooled.sum())),
+    }
+    if min(n for n, _ in tried.values()) < 2:
+        return does_not_apply("unbounded", "a single image proves nothing", hard=True)
+    left = {name: 1 - fooled / n - all_but_one(POINT, n) for name, (n, fooled) in tried.items()}
+    worst = max(left, key=lambda name: left[name])
+    n, count = tried[worst]
+    figure, threshold, passed = count / n, 1 - all_but_one(POINT, n), left[worst] <= 0
     says = (
-        "without a bound every image is fooled"
+        f"without a bound nothing stands: {worst} fool {count} of {n} images"
         if passed
         else f"{worst} fool only {figure:.1%}, where nothing should be left: the gradient does not show the way"
     )
-    return Check("unbounded", True, passed, figure, BROKEN, says)
+    return Check("unbounded", True, passed, figure, threshold, says)
 
 
 def minimum_norm_agreement(evidence: Evidence) -> Check:
@@ -107,7 +113,25 @@ def indicators(evidence: Evidence) -> Check:
     References:
         Pintor et al., "Indicators of attack failure", arXiv 2106.09947 (2022).
     """
-    images, labels = evidence.standing
+    batches = zip(*(torch.split(part, evidence.batch_size) for part in evidence.standing), strict=True)
+    paths, reached = zip(*(_walk(evidence, images, labels) for images, labels in batches), strict=True)
+    steps = evidence.effort.steps
+    path, hits = torch.cat(paths, dim=1), torch.cat(reached, dim=1)  # (steps + 1, S)
+    rise = (path.amax(0) - path[0]).clamp_min(1e-12)
+    late = path[-1] - path[-(steps // 10) - 1]
+    still_rising = ~hits.any(0) & (late / rise > 0.1) & (rise > 1e-6)
+    lost = hits.any(0) & ~hits[-1]
+    figure = float((still_rising | lost).double().mean())
+    passed = figure <= MOST_UNSETTLED
+    says = (
+        f"the loss is still rising on {float(still_rising.double().mean()):.0%} of the images at the end of PGD, "
+        f"and {float(lost.double().mean()):.0%} were fooled on the way but not at the end"
+    )
+    return Check("indicators", False, passed, figure, MOST_UNSETTLED, says)
+
+
+def _walk(evidence: Evidence, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Go PGD's way from images (B, C, H, W), and give losses and success at every step, (steps + 1, B) each."""
     model = AttackedModel(evidence.model, eot=evidence.eot)
     labels = labels.to(model.device)
     steps, epsilon = evidence.effort.steps, evidence.epsilon
@@ -123,18 +147,13 @@ def indicators(evidence: Evidence) -> Check:
         gradient = torch.autograd.grad(loss.sum(), leaf)[0] if loss.requires_grad else torch.zeros_like(leaf)
         length = 2 * epsilon * (1 - step / steps) / 10  # it shrinks to nothing, so that the path can settle
         x = (x + length * gradient.sign()).clamp(start - epsilon, start + epsilon).clamp(0, 1)
-    path, hits = torch.stack(losses), torch.stack(fooled)  # (steps + 1, S)
-    rise = (path.amax(0) - path[0]).clamp_min(1e-12)
-    late = path[-1] - path[-(steps // 10) - 1]
-    still_rising = ~hits.any(0) & (late / rise > 0.1) & (rise > 1e-6)
-    lost = hits.any(0) & ~hits[-1]
-    figure = float((still_rising | lost).double().mean())
-    passed = figure <= MOST_UNSETTLED
-    says = (
-        f"the loss is still rising on {float(still_rising.double().mean()):.0%} of the images at the end of PGD, "
-        f"and {float(lost.double().mean()):.0%} were fooled on the way but not at the end"
-    )
-    return Check("indicators", False, passed, figure, MOST_UNSETTLED, says)
+    return torch.stack(losses), torch.stack(fooled)
+
+
+def _union(outcomes: Sequence[Outcome]) -> tuple[Tensor, Tensor]:
+    """Say of the same images which of them any attack tried, and which of those any attack fooled, (B,) each."""
+    attacked = torch.stack([outcome.correct for outcome in outcomes]).any(dim=0).cpu()
+    return attacked, torch.stack([outcome.fooled for outcome in outcomes]).any(dim=0).cpu() & attacked
 
 
 def _interval(outcome: Outcome) -> tuple[float, float]:
