@@ -32,6 +32,10 @@ def test_an_exported_model_is_the_runs_own_and_its_card_has_figures_and_verdict(
     assert "no figure leaves without one" in refused.stderr
     assert not (tmp_path / "digits").exists()
 
+    judgement.judge_run(run, ("attack.epsilon=0.2", "verdict.images=10"), quick=True)
+    refused = export(run, tmp_path / "digits")
+    assert "no verdict yet on aer_noisy within 0.1" in refused.stderr  # there is one of another ball
+
     judgement.judge_run(run, ("attack.epsilon=0.1", "verdict.images=10"), quick=True)
     done = export(run, tmp_path / "digits")
     assert done.exit_code == 0, done.output

@@ -164,6 +164,41 @@ def test_another_strength_of_noise_is_another_backend(run):
     assert [row["backend_options"] for row in rows[2:4]] == ["p=0.01", "p=0.3"]
 
 
+def test_an_attack_that_a_budget_ended_does_not_take_the_place_of_the_whole_one(run):
+    whole, _ = judgement.attack_run(run, [*PGD, "attack.epsilon=0.1"])
+    ended, worst = judgement.attack_run(run, [*PGD, "attack.epsilon=0.1", "attack.max_queries=30"])
+    assert ended["weak"]
+    assert {row["max_queries"] for row in read_rows(run.folder) if row["attack"] == "pgd"} == {None, 30}
+    assert worst["fooled"] >= whole["fooled"]
+
+
+def test_what_an_attack_did_to_other_images_stays_in_a_file_of_its_own(run):
+    few, _ = judgement.attack_run(run, [*PGD, "attack.epsilon=0.1"])
+    before = read_outcome(run.folder, few)
+    more, _ = judgement.attack_run(run, [*PGD, "attack.epsilon=0.1", "attack.images=30"])
+    assert [row["n"] for row in read_rows(run.folder) if row["attack"] == "pgd"] == [30]
+    assert len(read_outcome(run.folder, more)["index"]) == 30
+    for name, values in read_outcome(run.folder, few).items():
+        np.testing.assert_array_equal(values, before[name])
+
+
+def test_an_attack_that_is_there_already_counts_for_a_preset_too(run):
+    judgement.attack_run(run, [*FEW, "attack=fgsm", "attack.epsilon=0.1"])
+    rows = judgement.attack_run(run, [*FEW, "attack=quick", "attack.epsilon=0.1"], anew=False)
+    assert {row["attack"] for row in rows if row.get("presets") == ["quick"]} >= {"fgsm", "pgd"}
+    assert len([row for row in read_rows(run.folder) if row["attack"] == "fgsm"]) == 1
+
+
+def test_a_verdict_on_fewer_images_is_not_the_one_that_is_asked_for(run, monkeypatch):
+    judged = []
+    monkeypatch.setattr(judgement, "judge_run", lambda *_, **more: judged.append(more) or {})
+    verdict = {"epsilon": 32 / 255, "backend": "aer_noisy", "backend_options": "", "eot": 1, "quick": False}
+    for n, anew in ((40, 0), (10, 1)):
+        run.folder.write_json("verdict.json", verdict | {"n": n})
+        judgement.verdict_once(run, quick=False)
+        assert len(judged) == anew
+
+
 def test_a_curve_and_a_list(run):
     rows = judgement.attack_run(
         run, [*FEW, "attack=pgd,fgsm", "attack.epsilon=0:0.3:4", "attack.options.steps=5"]

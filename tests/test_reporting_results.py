@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 from robust_run import write_run
+from typer.testing import CliRunner
 
+from qshield_qiskit.cli import app
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.reporting.folder import RunFolder
 from qshield_qiskit.reporting.results import attack_commands, results, write_results
@@ -101,6 +103,61 @@ def test_an_attack_of_two_presets_counts_in_both(tmp_path):
     by_preset = {item["preset"]: item for item in items}
     assert by_preset["paper"]["asr"]["fgsm"] == by_preset["standard"]["asr"]["fgsm"]
     assert set(by_preset["standard"]["asr"]) == {"fgsm"}
+
+
+def changed(run, of, **changes):
+    """The same run with one row more, like the one of an attack but for some figures and outcomes."""
+    path = run.folder.path
+    rows = json.loads((path / "robustness.json").read_text())
+    row = next(row for row in rows if row["attack"] == of and row["epsilon"] == 0.1)
+    with np.load(path / row["outcomes"]) as stored:
+        arrays = dict(stored)
+    arrays["fooled"] = changes.pop("fooled") & arrays["correct"]
+    np.savez(path / "outcomes" / "more.npz", **arrays)
+    new = row | changes | {"outcomes": "outcomes/more.npz", "fooled": int(arrays["fooled"].sum())}
+    (path / "robustness.json").write_text(json.dumps([*rows, new]))
+    return read_run(run.folder)
+
+
+def test_an_attack_that_was_run_again_with_less_takes_nothing_away(tmp_path):
+    run = attacked(tmp_path / "a")
+    (before,) = [item for item in results([run], ["-"]) if item["preset"] == "paper"]
+    fooled = np.zeros(len(arrays(run, "pgd").index), bool)
+    fooled[np.flatnonzero(arrays(run, "pgd").correct & ~arrays(run, "pgd").fooled)[:1]] = True
+    again = changed(run, "pgd", parameters={"steps": 1}, fooled=fooled)
+    (after,) = [item for item in results([again], ["-"]) if item["preset"] == "paper"]
+    assert after["asr"] == before["asr"]
+    worst = arrays(run, "pgd").fooled | arrays(run, "fgsm").fooled | fooled
+    assert after["worst_case_asr"] == pytest.approx(worst[arrays(run, "pgd").correct].mean())
+
+
+def test_models_of_two_data_sets_share_no_table(tmp_path):
+    runs = [attacked(tmp_path / "a"), attacked(tmp_path / "b", dotted=["dataset.file=mine.npz"])]
+    items = [item for item in results(runs, ["a", "b"]) if item["preset"] == "paper"]
+    assert [item["dataset"] for item in items] == ["digits", "mine.npz"]
+    assert [item["common_images"] for item in items] == [
+        int(arrays(run, "pgd").correct.sum()) for run in runs
+    ]
+    assert "## mine.npz, preset `paper`, L∞ ≤ 0.1" in markdown("Both", items)
+
+
+def test_the_report_of_two_data_sets_is_refused_in_one_line(tmp_path):
+    runs = [attacked(tmp_path / "a"), attacked(tmp_path / "b", dotted=["dataset.file=mine.npz"])]
+    refused = CliRunner().invoke(app, ["report", *(str(run.folder.path) for run in runs)])
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        "error: runs of digits and mine.npz: models are compared on the same images; report each by itself\n"
+    )
+
+
+def test_a_quick_verdict_is_called_quick_and_a_star_is_explained(tmp_path):
+    run = attacked(tmp_path / "a")
+    (item,) = [item for item in results([run], ["-"]) if item["preset"] == "paper"]
+    said = item | {"verdict_quick": True, "too_weak": {"pgd": "attack.max_queries=5 is spent"}}
+    text = markdown("Digits", [said])
+    assert f"**{item['verdict']}** (quick)" in text
+    assert "\\* PGD is too weak: attack.max_queries=5 is spent." in text
+    assert "(quick)" not in markdown("Digits", [item | {"verdict_quick": False}])
 
 
 @pytest.mark.parametrize(

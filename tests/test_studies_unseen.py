@@ -75,6 +75,13 @@ def test_what_a_training_consists_of_is_not_unseen_to_it():
     assert {trial.seen for trial in found.values()} == {"pgd 0.1"}
 
 
+def test_where_every_defence_consists_of_the_attack_the_study_says_so():
+    rows = [row(name, "pgd", NO, kind="pgd") for name in ("16/255", "32/255")]
+    rows += [row(name, "square", NO, kind="pgd") for name in ("16/255", "32/255")]
+    with pytest.raises(InputError, match="attack pgd: every defence here is trained with it"):
+        hold_out_each(rows)
+
+
 def test_clean_accuracy_counts_in_the_choice():
     dull = [0, 0, 0, 0, 0, 0, 1, 1]
     rows = [row("noise", name, NO, correct=dull) for name in ("square", "mim")]

@@ -16,12 +16,14 @@ from typer.testing import CliRunner
 
 from qshield_qiskit.cli import app
 from qshield_qiskit.intervals import wilson_interval
+from qshield_qiskit.judgement import attack_run
 from qshield_qiskit.reporting.folder import RunFolder
 from qshield_qiskit.reporting.recording import read_outcome, read_rows
 from qshield_qiskit.reporting.sweep_folder import SweepFolder
 from qshield_qiskit.reporting.sweep_plates import sweep_plates
-from qshield_qiskit.reporting.sweep_results import from_parquet
+from qshield_qiskit.reporting.sweep_results import from_parquet, gather
 from qshield_qiskit.reporting.sweep_table import sheets
+from qshield_qiskit.runs import load_run
 from qshield_qiskit.training import history
 
 SMALL = (
@@ -77,6 +79,22 @@ def test_every_cell_is_done_or_set_aside_with_its_reason(swept):
         assert "Traceback" in failure["traceback"]
     assert Path(summary["results"]) == folder.path / "results.parquet"
     assert not list(folder.path.rglob("*.part"))
+
+
+def test_what_is_done_to_a_run_later_changes_nothing_in_the_sweep(swept):
+    folder, _, _ = swept
+    before = gather(folder)
+    record = next(
+        r for r in (folder.record(c["digest"]) for c in folder.plan["cells"]) if r["state"] == "done"
+    )
+    run = load_run(folder.path / record["run"])
+    rows = read_rows(run.folder)
+    attack_run(run, ["attack=fgsm", "attack.images=20"])
+    assert [row["n"] for row in read_rows(run.folder) if row["attack"] == "fgsm"] == [20]
+    try:
+        assert gather(folder) == before
+    finally:
+        run.folder.write_json("robustness.json", rows)
 
 
 def test_the_results_are_one_parquet_file_with_a_row_a_cell_and_attack(swept):

@@ -54,6 +54,23 @@ def test_what_is_typed_takes_an_axis_s_place_or_chooses_among_its_names():
     assert len(cells("seed=7,8", "model=CNN", experiment="paper/digits")) == 2
 
 
+@pytest.mark.parametrize("typed", [["attack=pgd"], ["attack=pgd,apgd", "seed=0"]])
+def test_an_attack_that_no_group_would_run_is_refused(typed):
+    with pytest.raises(InputError, match=r"sweep.attacks=\{mine: \[attack=pgd") as error:
+        cells(*typed)
+    assert "\n" not in str(error.value)
+    assert len(cells("attack.epsilon=0.1,0.2")) == 2
+
+
+def test_the_last_run_is_named_before_any_cell_becomes_the_last(tmp_path):
+    for name in ("20260101-000000-0", "20260102-000000-0"):
+        (tmp_path / "digits" / name).mkdir(parents=True)
+        (tmp_path / "digits" / name / "config.yaml").write_text("seed: 0\n")
+    found = cells("training.start_from=last", f"runs={tmp_path}", "seed=0,1")
+    last = tmp_path / "digits" / "20260102-000000-0"
+    assert {cell.settings.training.start_from for cell in found} == {last}
+
+
 def test_a_grid_of_circuits_has_one_twin():
     found = cells("circuit=none,full,star", "model.branch=circuit,none", "backend=aer_ideal,aer_noisy")
     assert len([cell for cell in found if cell.settings.model.branch == "circuit"]) == 6

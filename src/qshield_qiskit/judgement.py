@@ -10,8 +10,8 @@ from qshield_qiskit.config import AttackSettings, Settings
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
-from qshield_qiskit.outcomes import identity, keep_outcome
-from qshield_qiskit.reporting.recording import find_row, image_set, put_worst_cases
+from qshield_qiskit.outcomes import identity, keep_outcome, presets
+from qshield_qiskit.reporting.recording import find_row, image_set, put_row, put_worst_cases
 from qshield_qiskit.reporting.robustness import VERDICT
 from qshield_qiskit.robustness.attacking import attack
 from qshield_qiskit.robustness.attacks import choose
@@ -74,7 +74,7 @@ def attack_run(
                 asked = identity(name, norm, epsilon, method.model_dump(), target, source)
                 there = None if anew else find_row(run.folder, asked, image_set(range(len(target.labels))))
                 if there is not None:
-                    rows.append(there)
+                    rows.append(put_row(run.folder, there | {"presets": presets(settings)}))
                     continue
                 outcome = attack(
                     target.model,
@@ -169,10 +169,13 @@ def kept_verdict(run: Run) -> Row | None:
 def verdict_once(run: Run, *, quick: bool, progress: Any = None) -> Row:
     """Give the verdict that the run already has under its own settings, else judge it; full is as good as quick."""
     found = kept_verdict(run)
-    if found is not None and _is_about(found, run.config) and (quick or not found["quick"]):
-        wanted = run.config.verdict.images
-        if wanted is None or found["n"] == wanted:
-            return found
+    if (
+        found is not None
+        and _is_about(found, run.config)
+        and (quick or not found["quick"])
+        and found["n"] == (run.config.verdict.images or min(MOST_JUDGED, len(run.dataset().test)))
+    ):
+        return found
     return judge_run(run, quick=quick, progress=progress)
 
 

@@ -29,19 +29,19 @@ Row = dict[str, Any]
 def keep_outcome(run: Run, outcome: Outcome, target: Subject, source: Run | None) -> Row:
     """Write an outcome's files and its row."""
     settings = target.settings
+    count, attacked, fooled = len(outcome.labels), outcome.attacked, int(outcome.fooled.sum())
     asked = identity(outcome.attack, outcome.norm, outcome.epsilon, outcome.parameters, target, source)
+    asked["image_set"] = image_set(range(count))
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:8]
     radius = "" if outcome.epsilon is None else f"-{outcome.epsilon:.4g}"
     key = f"{outcome.attack}-{outcome.norm}{radius}-{digest}"
-    count, attacked, fooled = len(outcome.labels), outcome.attacked, int(outcome.fooled.sum())
     arrays = _outcome_arrays(outcome, target)
     write_arrays(run.folder, f"outcomes/{key}.npz", arrays)
     write_arrays(run.folder, f"adversarial/{key}.npz", _examples(outcome, target))
     row = {
         **asked,
-        "presets": [settings.attack.name] if _is_a_preset(settings.attack) else [],
+        "presets": presets(settings.attack),
         **shares(attacked, fooled, count, targeted=settings.attack.target is not None),
-        "image_set": image_set(range(count)),
         **{f"median_{norm}": outcome.median(norm) for norm in ("l0", "l2", "linf")},
         "queries": outcome.queries,
         "gradients": outcome.gradients,
@@ -80,9 +80,9 @@ def identity(
     }
 
 
-def _is_a_preset(settings: AttackSettings) -> bool:
-    """Say whether a preset is run as it stands, so that its rows may be put side by side with another run's."""
-    return settings.name in PRESETS and not settings.options
+def presets(settings: AttackSettings) -> list[str]:
+    """Name the preset that is run as it stands, so that its rows may be put side by side with another run's."""
+    return [settings.name] if settings.name in PRESETS and not settings.options else []
 
 
 def _outcome_arrays(outcome: Outcome, target: Subject) -> dict[str, NDArray[Any]]:

@@ -28,6 +28,7 @@ from qshield_qiskit.models.pretrained import TENSORS, load_weights
 from qshield_qiskit.reporting.environment import describe_environment
 from qshield_qiskit.reporting.folder import CONFIG, LAST, RunFolder
 from qshield_qiskit.seeding import derive, seed_everything
+from qshield_qiskit.start import with_start_named
 from qshield_qiskit.training.figures import classification_figures, classify, predict, quantum_share
 from qshield_qiskit.training.fitting import fit
 from qshield_qiskit.training.history import HISTORY, Epoch, read
@@ -110,14 +111,14 @@ def train(settings: Settings, *, resume: Run | None = None, progress: bool = Fal
         InputError: A setting does not fit the data, the backend or the machine.
         KeyboardInterrupt: The user stopped the training; the run can be resumed.
     """
-    settings = settings if resume is None else resume.config
+    settings = with_start_named(settings) if resume is None else resume.config
     if settings.training.threads is not None:
         torch.set_num_threads(settings.training.threads)
     dataset = assembly.load_images(settings)
     seed_everything(settings.seed)
     model = assembly.build_model(settings, dataset)
     if settings.training.start_from is not None:
-        load_weights(model, RunFolder.find(settings.training.start_from, settings.runs).path / TENSORS)
+        load_weights(model, settings.training.start_from / TENSORS)
     run = resume or Run(
         RunFolder.create(settings.runs, settings.experiment, settings.seed, settings.to_yaml()), settings
     )

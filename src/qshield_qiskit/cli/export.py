@@ -9,7 +9,6 @@ import typer
 
 from qshield_qiskit import runs
 from qshield_qiskit.cli.console import Json, emit, stdout, stdout_kept_for_json
-from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
 from qshield_qiskit.reporting.model_card import model_card
 from qshield_qiskit.reporting.robustness import read_run
@@ -30,11 +29,6 @@ def command(
     folder = to or Path("models") / run.config.experiment
     with stdout_kept_for_json(json):
         attacked = read_run(run.folder, runs.describe(run.config))
-        if attacked.verdict is None:
-            raise InputError(
-                f"{run.folder.path}: no verdict yet, and no figure leaves without one; type: "
-                f"qshield verdict {run.folder.path}"
-            )
         card = model_card(attacked, runs.training_command(run), folder.name)
         run.model.save_pretrained(folder)
         write_atomically(folder / "README.md", card)

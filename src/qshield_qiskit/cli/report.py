@@ -64,6 +64,10 @@ def command(
     with stdout_kept_for_json(json):
         loaded = [runs.load_run(name) for name in dict.fromkeys(which or ["last"])]
         attacked = [read_run(run.folder, runs.describe(run.config)) for run in loaded]
+        if len(datasets := sorted({run.dataset for run in attacked})) > 1:
+            raise InputError(
+                f"runs of {' and '.join(datasets)}: models are compared on the same images; report each by itself"
+            )
         written = write_report(attacked, _circuit(loaded), output)
         kept = _keep_results(results, loaded, attacked) if results is not None else []
     if json:
@@ -120,9 +124,12 @@ def _items(sweep: SweepFolder) -> list[dict[str, Any]]:
     """Gather the figures of a sweep's finished cells, each on the images that every model of its seed gets right."""
     records = [sweep.record(cell["digest"]) for cell in sweep.plan["cells"]]
     by_seed: dict[int, list[RobustRun]] = {}
-    for path in dict.fromkeys(record["run"] for record in records if record["state"] == DONE):
-        run = runs.load_run(sweep.path / path)
-        by_seed.setdefault(run.config.seed, []).append(read_run(run.folder, runs.describe(run.config)))
+    for record in records:
+        if record["state"] == DONE:
+            run = runs.load_run(sweep.path / record["run"])
+            rows = [row for group in record["rows"].values() for row in group]
+            attacked = read_run(run.folder, runs.describe(run.config)).of_rows(rows)
+            by_seed.setdefault(run.config.seed, []).append(attacked)
     command = sweep.plan["command"]
     return [item for each in by_seed.values() for item in results_of(each, [command] * len(each))]
 

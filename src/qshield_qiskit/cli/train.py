@@ -12,6 +12,7 @@ from qshield_qiskit.config import load_settings
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.overrides import expand
 from qshield_qiskit.reporting.tables import results_table
+from qshield_qiskit.start import with_start_named
 
 
 def command(
@@ -36,7 +37,8 @@ def command(
     if resume is not None and (experiment or dotted):
         raise InputError("--resume goes on under the run's own settings; leave the others out")
     resumed = None if resume is None else runs.load_run(resume)
-    wanted = [resumed.config] if resumed else [load_settings(experiment, words) for words in expand(dotted)]
+    each = [load_settings(experiment, words) for words in expand(dotted)]
+    wanted = [resumed.config] if resumed else list(map(with_start_named, each))
     finished: list[runs.Run] = []
     with stdout_kept_for_json(json):
         for settings in wanted:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from qshield_qiskit import judgement, runs
+from qshield_qiskit import config, judgement, runs
 from qshield_qiskit.cli.console import (
     Fresh,
     Json,
@@ -19,6 +19,7 @@ from qshield_qiskit.cli.console import (
     terms,
 )
 from qshield_qiskit.reporting.tables import verdict_line, verdict_table
+from qshield_qiskit.subjects import KEYS
 
 
 def command(
@@ -47,8 +48,9 @@ def command(
     if json:
         emit(verdict)
         return
+    settings = config.override(run.config, dotted, KEYS)
     title = (
-        f"{runs.describe(run.config)}\n{verdict['n']} test images, epsilon {verdict['epsilon']:.4g}, "
+        f"{runs.describe(settings)}\n{verdict['n']} test images, epsilon {verdict['epsilon']:.4g}, "
         f"eot {verdict['eot']}, seed {verdict['seed']}, {verdict['seconds']:.0f} s"
     )
     stdout.print(verdict_table(title, verdict))

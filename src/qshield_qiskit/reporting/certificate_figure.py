@@ -12,7 +12,6 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from qshield_qiskit.intervals import wilson_interval
-from qshield_qiskit.reporting.robustness import norm_title
 from qshield_qiskit.reporting.style import (
     LINES,
     PALETTE,
@@ -22,6 +21,7 @@ from qshield_qiskit.reporting.style import (
     shorten,
     tidy,
 )
+from qshield_qiskit.reporting.titles import norm_title
 
 POINTS = 400
 """Radii at which a curve is drawn."""

@@ -12,7 +12,7 @@ from qshield_qiskit.reporting.certificate_figure import RadiusCurve, certificate
 from qshield_qiskit.reporting.certificates import CertificateRow
 from qshield_qiskit.reporting.comparison import Subject
 from qshield_qiskit.reporting.plates import Plate, small_print
-from qshield_qiskit.reporting.robustness import norm_title, radius_title
+from qshield_qiskit.reporting.titles import norm_title, radius_title
 
 OF_ANOTHER = "smoothing"
 """The certificate that is about another classifier than the one that was attacked."""

@@ -72,10 +72,10 @@ class Subject:
 
     @property
     def strongest(self) -> dict[Key, Row]:
-        """One row for each key: where an attack was run in several ways, the one that fooled the largest share."""
+        """One row for each key: of several, the one of most images that fooled the largest share."""
         best: dict[Key, Row] = {}
         for row in self.rows:
-            if row.key not in best or own_share(row).value >= own_share(best[row.key]).value:
+            if row.key not in best or weight(row) >= weight(best[row.key]):
                 best[row.key] = row
         return best
 
@@ -138,6 +138,11 @@ def subjects(runs: Sequence[RobustRun]) -> list[Subject]:
 def own_share(row: Row) -> Share:
     """Attack success on the images that the model itself classifies correctly."""
     return Share(int(row.figures["fooled"]), int(row.figures["attacked"]))
+
+
+def weight(row: Row) -> tuple[int, float]:
+    """Give what a row counts by beside others of its key: its images, then the share that was fooled."""
+    return int(row.figures["n"]), own_share(row).value
 
 
 def attacked(row: Row, outcomes: Outcomes) -> NDArray[np.bool_]:

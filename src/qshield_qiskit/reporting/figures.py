@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from qshield_qiskit.reporting.comparison import Compared, Curve, Share
-from qshield_qiskit.reporting.robustness import WORST_CASE, attack_title, norm_title
+from qshield_qiskit.reporting.robustness import WORST_CASE
 from qshield_qiskit.reporting.style import (
     INK,
     LINES,
@@ -27,6 +27,7 @@ from qshield_qiskit.reporting.style import (
     shorten,
     tidy,
 )
+from qshield_qiskit.reporting.titles import attack_title, norm_title
 
 MOST_BANDS = 5
 """More bands than this in a panel are drawn paler, since they overlap."""

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from qshield_qiskit.errors import InputError
 from qshield_qiskit.reporting.results import attack_commands, results
 from qshield_qiskit.reporting.results_table import markdown
 from qshield_qiskit.reporting.robustness import RobustRun
+from qshield_qiskit.reporting.titles import radius_title
 
 MASKING = "masking detected"
 
@@ -23,8 +25,18 @@ def model_card(run: RobustRun, training_command: str, name: str) -> str:
 
     Returns:
         Markdown. No robustness figure stands on it without its verdict.
+
+    Raises:
+        InputError: There is no attack yet, or no verdict on the backend and within the ball of one.
     """
     items = results([run], ["; ".join([training_command, *attack_commands(run)])])
+    for item in items:
+        if item["verdict"] is None:
+            path, radius = run.folder.path, radius_title(item["epsilon"])
+            raise InputError(
+                f"{path}: no verdict yet on {item['backend']} within {radius}, and no figure leaves without one; type: "
+                f"qshield verdict {path} attack.epsilon={radius}"
+            )
     dataset = str(items[0]["dataset"])
     metrics = run.metrics
     data = ModelCardData(

@@ -16,7 +16,8 @@ from qshield_qiskit.reporting.comparison import (
     main_epsilons,
     own_share,
 )
-from qshield_qiskit.reporting.robustness import WORST_CASE, Row, radius_title
+from qshield_qiskit.reporting.robustness import WORST_CASE, Row
+from qshield_qiskit.reporting.titles import radius_title
 
 DASH = "—"
 """Stands where there is no figure."""

@@ -24,7 +24,8 @@ from qshield_qiskit.reporting.comparison import (
 )
 from qshield_qiskit.reporting.figures import Norms, Weights
 from qshield_qiskit.reporting.gallery import MOST_COLUMNS, gallery
-from qshield_qiskit.reporting.robustness import WORST_CASE, Key, Row, attack_title, norm_title, radius_title
+from qshield_qiskit.reporting.robustness import WORST_CASE, Key, Row
+from qshield_qiskit.reporting.titles import attack_title, norm_title, radius_title
 
 MOST_GALLERIES = 4
 MOST_WEIGHTS = 6

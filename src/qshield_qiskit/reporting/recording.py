@@ -55,9 +55,9 @@ def put_row(folder: RunFolder, row: Row) -> Row:
     """
     keys = ["attack", *BALL]
     if row["attack"] != WORST_CASE:
-        keys.append("parameters")
+        keys += ["parameters", "max_queries"]
     rows = read_rows(folder) if (folder.path / ROBUSTNESS).is_file() else []
-    replaced = [old for old in rows if all(old.get(key) == row[key] for key in keys)]
+    replaced = [old for old in rows if all(old.get(key) == row.get(key) for key in keys)]
     for old in replaced:
         if old["image_set"] == row["image_set"] and "presets" in row:
             row = row | {"presets": sorted({*row["presets"], *old.get("presets", [])})}
@@ -129,6 +129,7 @@ def _put_worst_case(folder: RunFolder, ball: tuple[Any, ...], first: Row) -> Row
     outcomes = [read_outcome(folder, row) for row in members]
     correct = np.logical_and.reduce([outcome["correct"] for outcome in outcomes])
     fooled = np.logical_or.reduce([outcome["fooled"] for outcome in outcomes]) & correct
+    name = f"{WORST_CASE}-{first['norm']}-{first['epsilon']:.4g}-{digest((*ball, first['image_set']))}"
     row = {
         "attack": WORST_CASE,
         **{key: first[key] for key in BALL},
@@ -141,7 +142,7 @@ def _put_worst_case(folder: RunFolder, ball: tuple[Any, ...], first: Row) -> Row
             for key in ("queries", "gradients", "seconds", "seconds_per_image")
         },
         "weak": None,
-        "outcomes": f"outcomes/{WORST_CASE}-{first['norm']}-{first['epsilon']:.4g}-{digest(ball)}.npz",
+        "outcomes": f"outcomes/{name}.npz",
     }
     kept = {name: outcomes[0][name] for name in ("index", "label", "clean")}
     write_arrays(folder, row["outcomes"], {**kept, "correct": correct, "fooled": fooled})

@@ -18,8 +18,9 @@ from qshield_qiskit.reporting import page, plates
 from qshield_qiskit.reporting.certified import certificate_plates, certificate_words
 from qshield_qiskit.reporting.comparison import Subject, compare, subjects
 from qshield_qiskit.reporting.plates import Plate
-from qshield_qiskit.reporting.robustness import WORST_CASE, RobustRun, Row, radius_title
+from qshield_qiskit.reporting.robustness import WORST_CASE, RobustRun, Row
 from qshield_qiskit.reporting.style import render
+from qshield_qiskit.reporting.titles import radius_title
 
 REPORT = "report.html"
 FIGURES = "figures"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,10 @@ from numpy.typing import NDArray
 
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
-from qshield_qiskit.reporting.comparison import Share
+from qshield_qiskit.reporting.comparison import Share, weight
 from qshield_qiskit.reporting.results_table import markdown
-from qshield_qiskit.reporting.robustness import (
-    WORST_CASE,
-    RobustRun,
-    Row,
-    radius_title,
-)
+from qshield_qiskit.reporting.robustness import WORST_CASE, RobustRun, Row
+from qshield_qiskit.reporting.titles import radius_title
 
 CLASSICAL = {"small_cnn": "cnn", "resnet18": "cnn", "dnn": "dnn", "mlp": "mlp"}
 
@@ -35,23 +31,28 @@ class Block:
         run: The run.
         preset: Name of the preset that the attacks were asked for by; None for attacks by name.
         epsilon: Radius of the bounded ones, in the sup norm.
-        rows: By attack.
+        every: All rows, of which an attack that was run in several ways has several.
     """
 
     run: RobustRun
     preset: str | None
     epsilon: float
-    rows: Mapping[str, Row]
+    every: Sequence[Row]
+
+    @cached_property
+    def rows(self) -> Mapping[str, Row]:
+        """By attack, the row that fooled most images."""
+        return {row.key.attack: row for row in sorted(self.every, key=weight)}
 
     @property
     def figures(self) -> Mapping[str, Any]:
         """What all rows have in common stands in any of them."""
-        return next(iter(self.rows.values())).figures
+        return self.every[0].figures
 
     @property
     def backend(self) -> str:
         """What the model ran on."""
-        return next(iter(self.rows.values())).backend
+        return self.every[0].backend
 
     @property
     def verdict(self) -> Mapping[str, Any] | None:
@@ -64,25 +65,25 @@ class Block:
     @property
     def correct(self) -> NDArray[np.int64]:
         """Which images the model classifies correctly."""
-        outcomes = next(iter(self.rows.values())).outcomes
+        outcomes = self.every[0].outcomes
         assert outcomes is not None
         return outcomes.index[outcomes.correct]
 
     @property
     def table(self) -> tuple[Any, ...]:
         """Tell which blocks belong side by side: the same preset and epsilon on the same images."""
-        return self.preset, self.epsilon, self.figures["image_set"]
-
-    def fooled(self, attack: str, images: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Say which of the images an attack fooled."""
-        outcomes = self.rows[attack].outcomes
-        assert outcomes is not None
-        return np.isin(images, outcomes.index[outcomes.fooled])
+        return self.run.dataset, self.preset, self.epsilon, self.figures["image_set"]
 
     def worst_case(self, images: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Say which of the images any bounded attack fooled."""
-        bounded = [name for name, row in self.rows.items() if row.key.epsilon is not None]
-        return reduce(np.logical_or, (self.fooled(name, images) for name in bounded))
+        bounded = [row for row in self.every if row.key.epsilon is not None]
+        return reduce(np.logical_or, (_fooled(row, images) for row in bounded))
+
+
+def _fooled(row: Row, images: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say which of the images an attack fooled."""
+    assert row.outcomes is not None
+    return np.isin(images, row.outcomes.index[row.outcomes.fooled])
 
 
 def blocks(runs: Sequence[RobustRun]) -> list[Block]:
@@ -97,18 +98,17 @@ def blocks(runs: Sequence[RobustRun]) -> list[Block]:
             and row.key.target is None
             and not row.key.transferred
         ]
-        groups: dict[tuple[Any, ...], dict[str, Row]] = {}
+        groups: dict[tuple[Any, ...], list[Row]] = {}
         for row in rows:
             if row.key.epsilon is not None and row.key.norm == "linf":
                 for preset in _presets(row):
-                    groups.setdefault((preset, row.key.epsilon, *_setting(row)), {})[row.key.attack] = row
+                    groups.setdefault((preset, row.key.epsilon, *_setting(row)), []).append(row)
         for (preset, _, *setting), group in groups.items():
-            unbounded = [
+            group += [
                 row
                 for row in rows
                 if row.key.epsilon is None and preset in _presets(row) and _setting(row) == tuple(setting)
             ]
-            group.update({row.key.attack: row for row in unbounded})
         found += [Block(run, preset, epsilon, group) for (preset, epsilon, *_), group in groups.items()]
     return found
 
@@ -154,11 +154,11 @@ def results(runs: Sequence[RobustRun], commands: Sequence[str]) -> list[dict[str
 
 def _item(block: Block, images: NDArray[np.int64], command: str) -> dict[str, Any]:
     run, settings = block.run, yaml.safe_load(block.run.config)
-    shares = {name: Share(int(block.fooled(name, images).sum()), len(images)) for name in block.rows}
+    shares = {name: Share(int(_fooled(row, images).sum()), len(images)) for name, row in block.rows.items()}
     worst = Share(int(block.worst_case(images).sum()), len(images))
     first, verdict = block.figures, block.verdict
     return {
-        "dataset": settings["dataset"]["name"],
+        "dataset": run.dataset,
         "model": model_name(settings),
         "defence": settings["training"].get("defence", {"name": "none"})["name"],
         "backend": block.backend,
@@ -179,11 +179,14 @@ def _item(block: Block, images: NDArray[np.int64], command: str) -> dict[str, An
             for name, row in block.rows.items()
             if row.key.epsilon is None
         },
-        "too_weak": [name for name, row in block.rows.items() if row.figures.get("weak")],
+        "too_weak": {
+            name: row.figures["weak"] for name, row in block.rows.items() if row.figures.get("weak")
+        },
         "seconds": sum(row.figures["seconds"] for row in block.rows.values()),
         "worst_case_asr": worst.value,
         "worst_case_interval": [worst.low, worst.high],
         "verdict": None if verdict is None else verdict["verdict"],
+        "verdict_quick": None if verdict is None else bool(verdict.get("quick")),
         "failed_checks": None
         if verdict is None
         else [check["name"] for check in verdict["checks"] if check["passed"] is False],

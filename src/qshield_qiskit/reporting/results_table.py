@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qshield_qiskit.reporting.robustness import attack_title, norm_title, radius_title
+from qshield_qiskit.reporting.titles import attack_title, ball_title, norm_title, weak_notes
 
 ENOUGH_IMAGES = 1000
 ENOUGH_SEEDS = 3
@@ -18,9 +18,12 @@ def markdown(title: str, items: Sequence[Mapping[str, Any]]) -> str:
     # Nothing
     """
     lines = [f"# {title}"]
-    for table in dict.fromkeys((item["preset"], item["epsilon"], item["image_set"]) for item in items):
-        members = [i for i in items if (i["preset"], i["epsilon"], i["image_set"]) == table]
-        lines += ["", *_table(table[0], table[1], members)]
+    tables: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for item in items:
+        key = tuple(item[name] for name in ("dataset", "preset", "epsilon", "image_set"))
+        tables.setdefault(key, []).append(item)
+    for members in tables.values():
+        lines += ["", *_table(members)]
     if items:
         lines += ["", "Made by:", "", "```sh"]
         commands = dict.fromkeys(str(item["command"]) for item in items)
@@ -29,11 +32,11 @@ def markdown(title: str, items: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(preset: str | None, epsilon: float, members: Sequence[Mapping[str, Any]]) -> list[str]:
+def _table(members: Sequence[Mapping[str, Any]]) -> list[str]:
     first = members[0]
-    heading = f"{first['dataset']}, preset `{preset}`" if preset else str(first["dataset"])
+    preset = [f"preset `{first['preset']}`"] if first["preset"] else []
     lines = [
-        f"## {heading}, {norm_title('linf')} ≤ {radius_title(epsilon)}",
+        f"## {', '.join([str(first['dataset']), *preset, ball_title('linf', first['epsilon'])])}",
         "",
         f"ASR in percent with its 95 % Wilson interval, on the {first['common_images']:,} of the first {first['n']:,} "
         "test images that every model here classifies correctly; ODR is of the whole test set.",
@@ -41,20 +44,20 @@ def _table(preset: str | None, epsilon: float, members: Sequence[Mapping[str, An
         "| | " + " | ".join(map(_heading, members)) + " |",
         "| --- |" + " --- |" * len(members),
         _row("ODR", [f"{100 * item['odr']:.1f} (n = {item['odr_n']:,})" for item in members]),
-        _row("verdict", [f"**{item['verdict'] or 'none yet'}**" for item in members]),
+        _row("verdict", [_verdict(item) for item in members]),
     ]
     for attack in dict.fromkeys(name for item in members for name in item["asr"]):
-        weak = any(attack in item["too_weak"] for item in members)
+        starred = any(attack in item["too_weak"] for item in members)
         cells = [_cell(item, attack) for item in members]
         norms = {item["median_norm"][attack]["norm"] for item in members if attack in item["median_norm"]}
         goal = "".join(f", minimum {norm_title(norm)}" for norm in sorted(norms))
-        lines.append(_row(attack_title(attack) + goal + (" \\*" if weak else ""), cells))
+        lines.append(_row(attack_title(attack) + goal + (" \\*" if starred else ""), cells))
     worst = [_share(item["worst_case_asr"], item["worst_case_interval"]) for item in members]
     lines.append(_row("**worst case** of the bounded", [f"**{share}**" for share in worst]))
     lines.append(_row("seconds", [f"{item['seconds']:,.0f}" for item in members]))
     lines += ["", f"Reporting: {reporting(members)}."]
-    if any(item["too_weak"] for item in members):
-        lines += ["", "\\* Its steps cannot cross the ball: the figure is too low."]
+    weak = {name: why for item in members for name, why in item["too_weak"].items()}
+    lines += [line for note in weak_notes(weak) for line in ("", f"\\{note}")]
     return lines
 
 
@@ -87,6 +90,10 @@ def reporting(members: Sequence[Mapping[str, Any]]) -> str:
 def _heading(item: Mapping[str, Any]) -> str:
     defence = "" if item["defence"] == "none" else f" by {item['defence']}"
     return f"{item['model']}{defence}, seed {item['seed']}"
+
+
+def _verdict(item: Mapping[str, Any]) -> str:
+    return f"**{item['verdict'] or 'none yet'}**" + (" (quick)" if item["verdict_quick"] else "")
 
 
 def _row(name: str, cells: Sequence[str]) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.reporting.certificates import CertificateRow, read_certificates
 from qshield_qiskit.reporting.folder import CONFIG, RunFolder
+from qshield_qiskit.reporting.titles import NORMS, attack_title, ball_title
 
 ROBUSTNESS = "robustness.json"
 VERDICT = "verdict.json"
@@ -23,26 +24,6 @@ WORST_CASE = "worst_case"
 """Names the row whose images are those that any bounded attack of that epsilon fooled."""
 
 _NEEDED = ("attack", "norm", "epsilon", "attacked", "fooled", "n")
-_ATTACKS = {
-    "fgsm": "FGSM",
-    "pgd": "PGD",
-    "apgd": "APGD",
-    "apgd_dlr": "APGD-DLR",
-    "mim": "MIM",
-    "vmi_fgsm": "VMI-FGSM",
-    "cw": "C&W",
-    "cw_l2": "C&W",
-    "cw_linf": "C&W",
-    "deepfool": "DeepFool",
-    "one_pixel": "One pixel",
-    "square": "Square",
-    "square_l2": "Square",
-    "hopskipjump": "HopSkipJump",
-    "boundary": "Boundary",
-    "ensemble": "Ensemble",
-    WORST_CASE: "Worst case",
-}
-_NORMS = {"linf": "L∞", "l2": "L2", "l1": "L1", "l0": "L0"}
 
 
 class Key(NamedTuple):
@@ -56,7 +37,7 @@ class Key(NamedTuple):
 
     def place(self) -> tuple[object, ...]:
         """Sort by norm, then by radius with minimum-norm attacks last; a worst case comes after what it is of."""
-        norms = list(_NORMS)
+        norms = list(NORMS)
         norm = norms.index(self.norm) if self.norm in norms else len(norms)
         return self.epsilon is None, norm, self.norm, self.epsilon or 0.0, self.attack == WORST_CASE
 
@@ -67,8 +48,7 @@ class Key(NamedTuple):
         >>> Key("pgd", "linf", 0.1, None, False).title, Key("cw", "l2", None, None, True).title
         ('PGD, L∞ ≤ 0.1', 'C&W, minimum L2, transferred')
         """
-        norm = norm_title(self.norm)
-        ball = f"minimum {norm}" if self.epsilon is None else f"{norm} ≤ {radius_title(self.epsilon)}"
+        ball = ball_title(self.norm, self.epsilon)
         goal = [] if self.target is None else [f"target {self.target}"]
         return ", ".join([attack_title(self.attack), ball, *goal, *(["transferred"] * self.transferred)])
 
@@ -220,11 +200,22 @@ class RobustRun:
     config: str
     certificates: tuple[CertificateRow, ...] = ()
 
+    def of_rows(self, items: Iterable[Mapping[str, Any]]) -> RobustRun:
+        """Give the same run as it was when these items of robustness.json were kept, each once."""
+        rows = {item["outcomes"]: Row(item, self.folder.path) for item in items}
+        return replace(self, rows=tuple(rows.values()))
+
     @property
     def name(self) -> str:
         """Experiment and date, as in the folder's path."""
         path = self.folder.path.resolve()
         return f"{path.parent.name}/{path.name}"
+
+    @property
+    def dataset(self) -> str:
+        """The name of its data set, or the file of one of one's own."""
+        chosen = yaml.safe_load(self.config)["dataset"]
+        return str(chosen.get("file") or chosen["name"])
 
     def verdict_on(self, backend: str) -> Mapping[str, Any] | None:
         """Give the verdict if it is about this backend, worded as `Row.backend`, else None."""
@@ -280,27 +271,6 @@ def read_run(folder: RunFolder, description: str = "") -> RobustRun:
         (path / CONFIG).read_text(encoding="utf-8"),
         read_certificates(folder),
     )
-
-
-def attack_title(attack: str) -> str:
-    """Write an attack's name as papers do."""
-    return _ATTACKS.get(attack, attack.replace("_", " "))
-
-
-def radius_title(epsilon: float) -> str:
-    """Write a radius as it was typed: in steps of eight-bit pixels where that is shorter.
-
-    >>> radius_title(8 / 255), radius_title(0.1), radius_title(1.0)
-    ('8/255', '0.1', '1')
-    """
-    steps = round(255 * epsilon)
-    is_step = abs(255 * epsilon - steps) < 1e-6 and 0 < steps < 255
-    return f"{steps}/255" if is_step and len(f"{epsilon:g}") > 5 else f"{epsilon:g}"
-
-
-def norm_title(norm: str) -> str:
-    """Write a norm's name as papers do."""
-    return _NORMS.get(norm, norm)
 
 
 def _damaged(path: Path, reason: object, folder: Path) -> InputError:

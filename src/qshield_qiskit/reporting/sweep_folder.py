@@ -10,7 +10,7 @@ from typing import Any
 
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
-from qshield_qiskit.reporting.folder import RunFolder
+from qshield_qiskit.reporting.folder import CONFIG, RunFolder
 
 SWEEP = "sweep.json"
 """A folder is a sweep if it holds this file: what is varied, and the cells by digest."""
@@ -69,8 +69,8 @@ class SweepFolder:
 
     def run(self, training: str) -> RunFolder | None:
         """Find the run of a training by the hash of its settings, which its name ends in."""
-        found = sorted((self.path / RUNS).glob(f"*-{training}"))
-        return RunFolder(found[0]) if found else None
+        found = sorted((self.path / RUNS).glob(f"*-{training}/{CONFIG}"))  # without it, killed as it was made
+        return RunFolder(found[0].parent) if found else None
 
     def lock(self, training: str) -> Path:
         """Give the file that whoever works on a run holds locked."""

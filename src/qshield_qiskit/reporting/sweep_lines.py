@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qshield_qiskit.reporting.paired import Comparison, compare_pairs
-from qshield_qiskit.reporting.robustness import WORST_CASE
+from qshield_qiskit.reporting.robustness import WORST_CASE, Key
 from qshield_qiskit.reporting.sweep_folder import DONE
 
 SEED = "seed"
@@ -42,13 +42,16 @@ class Line:
         """Give the seeds of its cells, in order."""
         return sorted({row["seed"] for row in self.cells})
 
-    def attacks(self, group: str, attack: str) -> list[Row]:
-        """Give the rows of an attack, one a seed, of cells that were done."""
-        return [
-            row
-            for row in self.rows
-            if row["state"] == DONE and row["group"] == group and row["attack"] == attack
-        ]
+    def attacks(self, group: str, attack: str, key: Key | None = None) -> list[Row]:
+        """Give the rows of an attack, one a seed, of cells that were done; in its largest ball unless one is given."""
+        found: dict[int, Row] = {}
+        for row in self.rows:
+            there = row["state"] == DONE and row["group"] == group and row["attack"] == attack
+            if there and key in {None, key_of(row)}:
+                found[row["seed"]] = max(
+                    found.get(row["seed"], row), row, key=lambda each: each["epsilon"] or 0
+                )
+        return list(found.values())
 
     def mean(self, name: str) -> float | None:
         """Give the mean over seeds of a figure of the cells."""
@@ -104,10 +107,15 @@ def groups(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(row["group"] for row in rows if row["group"]))
 
 
-def attacks_of(rows: Sequence[Row], group: str) -> list[str]:
-    """List the attacks of a group, the worst case last."""
-    names = list(dict.fromkeys(row["attack"] for row in rows if row["group"] == group))
-    return sorted(names, key=lambda name: name == WORST_CASE)
+def attacks_of(rows: Sequence[Row], group: str) -> list[Key]:
+    """List the attacks of a group, each with its ball, the worst case last."""
+    keys = dict.fromkeys(key_of(row) for row in rows if row["group"] == group)
+    return sorted(keys, key=lambda key: key.attack == WORST_CASE)
+
+
+def key_of(row: Row) -> Key:
+    """Give what the row of an attack may be compared by."""
+    return Key(row["attack"], row["norm"], row["epsilon"], None, transferred=False)
 
 
 def compare_with_twins(rows: Sequence[Row]) -> list[AgainstTwin]:

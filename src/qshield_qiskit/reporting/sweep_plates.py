@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from qshield_qiskit.intervals import t_interval, wilson_interval
 from qshield_qiskit.reporting.plates import Plate, span
-from qshield_qiskit.reporting.robustness import WORST_CASE, radius_title
+from qshield_qiskit.reporting.robustness import WORST_CASE
 from qshield_qiskit.reporting.sweep_figures import MARKS, Estimate, Panel, differences, worst_cases
 from qshield_qiskit.reporting.sweep_lines import (
     SEED,
@@ -22,6 +22,7 @@ from qshield_qiskit.reporting.sweep_lines import (
     lines,
     verdict_note,
 )
+from qshield_qiskit.reporting.titles import radius_title
 
 HATCHED = (
     "Hatched rows are not to be quoted as robustness: attacks failed there, or may have failed, for reasons that have "

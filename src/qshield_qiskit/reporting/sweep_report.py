@@ -15,7 +15,7 @@ from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
 from qshield_qiskit.reporting import page
 from qshield_qiskit.reporting.paper.ours import AXIS, Ours
-from qshield_qiskit.reporting.paper.published import content, is_the_papers, published
+from qshield_qiskit.reporting.paper.published import Published, content, is_the_papers, published
 from qshield_qiskit.reporting.paper.tables import paper_sheets
 from qshield_qiskit.reporting.plates import Plate
 from qshield_qiskit.reporting.report import FIGURES, REPORT, TEMPLATE, Written, embed
@@ -57,7 +57,7 @@ def sweep_report(folder: SweepFolder) -> Report:
     lead = [f"{plan['name']}: {len(plan['cells'])} cells over {', '.join(plan['axes']) or 'one setting'}."]
     dataset = _dataset_of_the_paper(rows)
     if dataset is not None:
-        found += paper_sheets(published(dataset), Ours(rows, plan["command"]))
+        found += _beside_the_papers(published(dataset), rows, plan["command"])
         lead.append(f"The paper: {content()['source']}.")
     return Report(f"Sweep {plan['name']}", lead, found, plan["command"], sweep_plates(rows), folder.path)
 
@@ -79,9 +79,13 @@ def paper_report(dataset: str, folder: SweepFolder | None) -> Report:
     return Report(
         f"The paper's {paper.title}, and {dataset} here",
         [f"The paper: {content()['source']}."],
-        paper_sheets(paper, Ours(rows, command)),
+        _beside_the_papers(paper, rows, command),
         command,
     )
+
+
+def _beside_the_papers(paper: Published, rows: Sequence[Row], command: str) -> list[Sheet]:
+    return [sheet for ours in Ours.parts(rows, command) for sheet in paper_sheets(paper, ours)]
 
 
 def write_sweep_report(report: Report, path: Path) -> Written:

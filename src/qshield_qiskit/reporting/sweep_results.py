@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.reporting.folder import RunFolder
-from qshield_qiskit.reporting.recording import read_outcome, read_rows
+from qshield_qiskit.reporting.recording import read_outcome
 from qshield_qiskit.reporting.results import model_name
 from qshield_qiskit.reporting.robustness import WORST_CASE
 from qshield_qiskit.reporting.sweep_folder import DONE, Record, SweepFolder
@@ -134,9 +134,8 @@ def _rows(folder: SweepFolder, plan: Mapping[str, Any], cell: Mapping[str, Any])
     groups = record.get("rows") or {}
     rows: list[Row] = []
     if run is not None and groups:
-        by_file = {row["outcomes"]: row for row in read_rows(run)}
-        for group, files in groups.items():
-            attacks = [_attack(run, by_file[file]) for file in files if file in by_file]
+        for group, found in groups.items():
+            attacks = [_attack(run, row) for row in found]
             rows += [common | {"group": group} | attack for attack in [*attacks, *_worst_case(attacks)]]
     return rows or [common]
 

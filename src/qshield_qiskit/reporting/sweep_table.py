@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from qshield_qiskit.intervals import t_interval
 from qshield_qiskit.reporting.paired import holm
-from qshield_qiskit.reporting.robustness import WORST_CASE, attack_title, radius_title
+from qshield_qiskit.reporting.robustness import WORST_CASE
 from qshield_qiskit.reporting.sheet import Sheet
 from qshield_qiskit.reporting.sweep_folder import DONE, FAILED
-from qshield_qiskit.reporting.sweep_lines import Row, attacks_of, compare_with_twins, groups, lines
+from qshield_qiskit.reporting.sweep_lines import Row, attacks_of, compare_with_twins, groups, key_of, lines
+from qshield_qiskit.reporting.titles import attack_title, ball_title, weak_notes
 
 
 def sheets(rows: Sequence[Row]) -> list[Sheet]:
@@ -61,16 +62,20 @@ def _overview(rows: Sequence[Row]) -> Sheet:
 
 
 def _attacks(rows: Sequence[Row], group: str) -> Sheet:
-    names = attacks_of(rows, group)
-    weak = {row["attack"] for row in rows if row["group"] == group and row["weak"]}
-    epsilons = sorted({row["epsilon"] for row in rows if row["group"] == group and row["epsilon"]})
-    radius = ", ".join(map(radius_title, epsilons))
+    keys = attacks_of(rows, group)
+    weak = [row for row in rows if row["group"] == group and row["weak"]]
+    balls = {ball_title(key.norm, key.epsilon) for key in keys if key.epsilon is not None}
     body = [
-        [line.label, *(percent(_shares(line.attacks(group, name))) for name in names)] for line in lines(rows)
+        [line.label, *(percent(_shares(line.attacks(group, key.attack, key))) for key in keys)]
+        for line in lines(rows)
     ]
-    notes = ["* Its steps cannot cross the ball: the figure is too low."] if weak else []
-    headings = ["", *(attack_title(name) + (" *" if name in weak else "") for name in names)]
-    return Sheet(f"ASR %, attacks {group}, L∞ ≤ {radius or 'unbounded'}", headings, body, notes)
+    headings = [
+        (attack_title(key.attack) if len(balls) == 1 and key.epsilon is not None else key.title)
+        + (" *" if key in map(key_of, weak) else "")
+        for key in keys
+    ]
+    title = ", ".join([f"ASR %, attacks {group}", *(balls if len(balls) == 1 else ())])
+    return Sheet(title, ["", *headings], body, weak_notes({row["attack"]: row["weak"] for row in weak}))
 
 
 def _paired(rows: Sequence[Row]) -> list[Sheet]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from qshield_qiskit.reporting.robustness import norm_title, radius_title
+from qshield_qiskit.reporting.titles import norm_title, radius_title
 
 
 def results_table(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:

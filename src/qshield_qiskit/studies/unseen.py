@@ -147,6 +147,11 @@ def hold_out_each(rows: Sequence[Mapping[str, Any]]) -> list[Trial]:
         for attack in attacks:
             others = [name for name in attacks if name != attack]
             free = [each for each in candidates if not TRAINED_BY.get(each.defence, set()) & members[attack]]
+            if not free:
+                raise InputError(
+                    f"attack {attack}: every defence here is trained with it, so that none can be chosen without it; "
+                    "add one that is not, such as noise"
+                )
             unseen = max(free, key=lambda each: each.robust(others, TUNING))
             seen = max(candidates, key=lambda each: each.robust(attacks, TUNING))
             trials.append(

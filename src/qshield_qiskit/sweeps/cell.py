@@ -15,8 +15,9 @@ from typing import Any
 from filelock import FileLock
 
 from qshield_qiskit import judgement, runs
-from qshield_qiskit.reporting.folder import CONFIG, RunFolder
+from qshield_qiskit.reporting.folder import RunFolder
 from qshield_qiskit.reporting.recording import worst_case_share
+from qshield_qiskit.reporting.robustness import WORST_CASE
 from qshield_qiskit.reporting.sweep_folder import DONE, FAILED, RUNNING, RUNS, Record, SweepFolder
 from qshield_qiskit.runs import METRICS, Run
 from qshield_qiskit.sweeps.grid import Cell
@@ -60,17 +61,9 @@ def _work(cell: Cell, sweep: SweepFolder, keeper: _Keeper) -> None:
     for group, dotted in cell.attacks.items():
         with keeper.attacking(group) as announce:
             rows[group] = judgement.attack_run(run, dotted, announce=announce, anew=False)
-        attacks = [row for row in rows[group] if row["attack"] != "worst_case"]
-        seconds += sum(row["seconds"] for row in attacks)
-        keeper.note(
-            force=True,
-            seconds=seconds,
-            rows={
-                name: [row["outcomes"] for row in of if row["attack"] != "worst_case"]
-                for name, of in rows.items()
-            },
-            worst_case=_worst(run.folder, rows),
-        )
+        rows[group] = [row for row in rows[group] if row["attack"] != WORST_CASE]
+        seconds += sum(row["seconds"] for row in rows[group])
+        keeper.note(force=True, seconds=seconds, rows=rows, worst_case=_worst(run.folder, rows))
     if cell.verdict != "none":
         keeper.note(force=True, doing="verdict")
         found = judgement.verdict_once(run, quick=cell.verdict == "quick", progress=keeper.checking)
@@ -85,7 +78,7 @@ def _work(cell: Cell, sweep: SweepFolder, keeper: _Keeper) -> None:
 def _run(cell: Cell, sweep: SweepFolder) -> Run:
     """Find the cell's run by the hash of its settings, or make its folder."""
     folder = sweep.run(cell.training)
-    if folder is None or not (folder.path / CONFIG).is_file():
+    if folder is None:
         folder = RunFolder.create(
             sweep.path, RUNS, cell.settings.seed, cell.settings.to_yaml(), suffix=f"-{cell.training}"
         )

@@ -13,6 +13,7 @@ from typing import Any
 from qshield_qiskit import overrides
 from qshield_qiskit.config import Settings, SweepSettings, load_settings, load_sweep, named_sections
 from qshield_qiskit.errors import InputError, unknown
+from qshield_qiskit.start import with_start_named
 
 SEED = "seed"
 
@@ -127,6 +128,7 @@ def expand(
             axes.pop(key, None)
             fixed.append(override)
     _refuse_shadows(axes, fixed)
+    _refuse_other_attacks(sweep, axes, typed)
     cells: dict[str, Cell] = {}
     for point in itertools.product(*(values.items() for values in axes.values())):
         choices_here = dict(zip(axes, (label for label, _ in point), strict=True))
@@ -137,7 +139,7 @@ def expand(
 
 
 def _settled(experiment: str | Path | None, words: Sequence[str], common: Mapping[str, Any]) -> Settings:
-    settings = load_settings(experiment, words)
+    settings = with_start_named(load_settings(experiment, words))
     changed: dict[str, Any] = {}
     for section, content in common.items():
         before = getattr(settings, section)
@@ -176,6 +178,24 @@ def _refuse_shadows(axes: Mapping[str, Mapping[str, tuple[str, ...]]], fixed: Se
                     f"axis's values: {axis}={','.join(values)}"
                 )
         owners |= dict.fromkeys(own, f"the axis {axis}")
+
+
+def _refuse_other_attacks(
+    sweep: SweepSettings, axes: Mapping[str, Mapping[str, tuple[str, ...]]], typed: Sequence[str]
+) -> None:
+    """Refuse a setting that would not count, because every group of attacks sets it for itself."""
+    groups = [{_key(override) for override in chosen} for chosen in sweep.attacks.values()]
+    own = set.intersection(*groups) if groups else set()
+    given = [
+        *typed,
+        *(override for values in axes.values() for chosen in values.values() for override in chosen),
+    ]
+    for override in given:
+        if _key(override) in own:
+            raise InputError(
+                f"{override}: the sweep's groups of attacks ({', '.join(sweep.attacks)}) say that themselves; "
+                f'try "sweep.attacks={{mine: [{override.replace(",", ", ")}]}}"'
+            )
 
 
 def _key(override: str) -> str:

@@ -35,7 +35,7 @@ def claims_sheet(paper: Published, ours: Ours) -> Sheet:
         f"second column is what the paper's own tables give. Ours are of {paper.dataset}."
     ]
     headings = ["press account", "the paper's own figures", "ours, its parameters", "ours, full strength"]
-    return Sheet("What press accounts claim", headings, rows, notes)
+    return Sheet(ours.title("What press accounts claim"), headings, rows, notes)
 
 
 def _theirs(paper: Published) -> Figures:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qshield_qiskit.reporting.robustness import WORST_CASE
-from qshield_qiskit.reporting.sweep_lines import Line, Row, attacks_of, groups
+from qshield_qiskit.reporting.sweep_lines import SEED, Line, Row, attacks_of, groups
+from qshield_qiskit.reporting.titles import ball_title
 
 PAPER = "paper"
 """Name of the group of attacks with the paper's parameters."""
@@ -27,14 +28,29 @@ class Ours:
     Args:
         rows: Of results.parquet; empty where there is no sweep.
         command: What would make them.
+        part: Which part of the sweep they are, where its grid has more than models and seeds.
     """
 
-    def __init__(self, rows: Sequence[Row], command: str) -> None:
-        self.rows, self.command = rows, command
+    def __init__(self, rows: Sequence[Row], command: str, part: str = "") -> None:
+        self.rows, self.command, self.part = rows, command, part
         members: dict[str, list[Row]] = {}
         for row in rows:
             members.setdefault(str(json.loads(row["choices"]).get(AXIS)), []).append(row)
         self.lines = {name: Line(name, of) for name, of in members.items()}
+
+    @classmethod
+    def parts(cls, rows: Sequence[Row], command: str) -> list[Ours]:
+        """Take a sweep apart until there is one model of each name in every part; without rows, one empty part."""
+        members: dict[str, list[Row]] = {}
+        for row in rows:
+            chosen = json.loads(row["choices"])
+            part = ", ".join(value for axis, value in chosen.items() if axis not in {AXIS, SEED})
+            members.setdefault(part, []).append(row)
+        return [cls(of, command, part) for part, of in members.items()] or [cls([], command)]
+
+    def title(self, words: str) -> str:
+        """Add to a table's title what part of the sweep it is about."""
+        return f"{words}; here: {self.part}" if self.part else words
 
     def cells(self, name: str) -> Callable[[str], list[float]]:
         """Give a figure of a model's cells, one a seed."""
@@ -69,13 +85,14 @@ class Ours:
         line = self.lines.get(model)
         return SHORT[line.worst_verdict] if line and line.worst_verdict else ""
 
-    def is_weak(self, attack: str) -> bool:
-        """Say whether an attack's steps cannot cross the ball with the paper's parameters."""
-        return any(row["weak"] for row in self.rows if (row["group"], row["attack"]) == (PAPER, attack))
+    def weak(self) -> dict[str, str]:
+        """Say of the attacks that are too weak with the paper's parameters why they are."""
+        return {row["attack"]: row["weak"] for row in self.rows if row["group"] == PAPER and row["weak"]}
 
     def other_attacks(self, group: str) -> list[str]:
         """List the attacks of a group."""
-        return [name for name in attacks_of(self.rows, group) if name != WORST_CASE]
+        names = dict.fromkeys(key.attack for key in attacks_of(self.rows, group))
+        return [name for name in names if name != WORST_CASE]
 
     def notes(self) -> list[str]:
         """Say what ours are of."""
@@ -84,10 +101,13 @@ class Ours:
         counts = sorted({row["n"] for row in self.rows if row["n"]})
         seeds = sorted({row["seed"] for row in self.rows})
         threads = sorted({row["threads"] for row in self.rows if row["threads"]})
+        bounded = [row for row in self.rows if row["epsilon"] is not None]
+        balls = sorted({ball_title(row["norm"], row["epsilon"]) for row in bounded})
         datasets: list[Any] = sorted({row["dataset"] for row in self.rows})
         return [
-            f"Ours: {', '.join(datasets)}, seeds {', '.join(map(str, seeds))}, ± half the 95 % t interval; attacked: "
-            f"{counts[-1] if counts else 0} images, groups {', '.join(groups(self.rows)) or 'none'}; "
+            f"Ours: {', '.join(datasets)}, seeds {', '.join(map(str, seeds))}, ± half the 95 % t interval; "
+            f"attacked: {counts[-1] if counts else 0} images within {', '.join(balls) or 'nothing'}, "
+            f"groups {', '.join(groups(self.rows)) or 'none'}; "
             f"{', '.join(map(str, threads)) or '?'} thread a cell."
         ]
 

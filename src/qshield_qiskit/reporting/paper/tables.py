@@ -8,10 +8,11 @@ from typing import Any
 from qshield_qiskit.reporting.paper.claims import claims_sheet
 from qshield_qiskit.reporting.paper.ours import FULL, PAPER, Ours
 from qshield_qiskit.reporting.paper.published import Published
-from qshield_qiskit.reporting.robustness import WORST_CASE, attack_title
+from qshield_qiskit.reporting.robustness import WORST_CASE
 from qshield_qiskit.reporting.sheet import Sheet
 from qshield_qiskit.reporting.sweep_lines import verdict_note
 from qshield_qiskit.reporting.sweep_table import percent
+from qshield_qiskit.reporting.titles import attack_title, weak_notes
 
 CNN = "CNN"
 Figure = Callable[[str], float | None]
@@ -46,7 +47,7 @@ def _accuracy(paper: Published, ours: Ours) -> Sheet:
     rows.ratios("published", cost)
     rows.ratios("ours", ours.cost)
     return Sheet(
-        f"{_title(paper)}: accuracy and cost",
+        ours.title(f"{_title(paper)}: accuracy and cost"),
         rows.headings,
         rows.cells,
         [_beside(paper), *ours.notes()],
@@ -55,9 +56,9 @@ def _accuracy(paper: Published, ours: Ours) -> Sheet:
 
 
 def _attacks(paper: Published, ours: Ours) -> Sheet:
-    rows = _Rows(paper.models)
+    rows, weak = _Rows(paper.models), ours.weak()
     for attack in paper.attacks:
-        rows.part(attack_title(attack) + (" *" if ours.is_weak(attack) else ""))
+        rows.part(attack_title(attack) + (" *" if attack in weak else ""))
         rows.shares("published", _published_asr(paper, attack))
         rows.shares("ours, its parameters", ours.attacks(PAPER, attack))
         rows.shares("ours, full strength", ours.attacks(FULL, attack))
@@ -70,15 +71,14 @@ def _attacks(paper: Published, ours: Ours) -> Sheet:
         "Each model on the images that it classifies correctly itself, the paper's way. "
         + verdict_note(ours.rows)
     ]
-    if any(map(ours.is_weak, paper.attacks)):
-        notes.append("* With the paper's parameters its steps cannot cross the ball: the figure is too low.")
+    notes += weak_notes({name: why for name, why in weak.items() if name in paper.attacks})
     others = [name for name in ours.other_attacks(FULL) if name not in paper.attacks]
     if others:
         notes.append(
             f"Full strength also runs {', '.join(map(attack_title, others))}: part of the worst case."
         )
-    title = f"{_title(paper)}: attack success rate %, L∞ ≤ {paper.epsilon}"
-    return Sheet(title, rows.headings, rows.cells, notes, parts=rows.parts)
+    title = f"{_title(paper)}: attack success rate %, published within L∞ ≤ {paper.epsilon}"
+    return Sheet(ours.title(title), rows.headings, rows.cells, notes, parts=rows.parts)
 
 
 def _seconds(paper: Published, ours: Ours) -> Sheet:
@@ -96,7 +96,13 @@ def _seconds(paper: Published, ours: Ours) -> Sheet:
             rows.ratios(attack_title(name), seconds)
         rows.ratios("all eight", _sum(each.values()))
     notes = ["Seconds are of other machines and other numbers of images; the ratios can be compared."]
-    return Sheet(f"{_title(paper)}: cost of the attacks", rows.headings, rows.cells, notes, parts=rows.parts)
+    return Sheet(
+        ours.title(f"{_title(paper)}: cost of the attacks"),
+        rows.headings,
+        rows.cells,
+        notes,
+        parts=rows.parts,
+    )
 
 
 def _published_asr(paper: Published, attack: str) -> Callable[[str], list[float]]:
