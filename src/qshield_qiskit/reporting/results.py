@@ -42,7 +42,10 @@ class Block:
     @cached_property
     def rows(self) -> Mapping[str, Row]:
         """By attack, the row that fooled most images."""
-        return {row.key.attack: row for row in sorted(self.every, key=weight)}
+        rows: dict[str, Row] = {}
+        for row in self.every:
+            rows[row.key.attack] = max(rows.get(row.key.attack, row), row, key=weight)
+        return rows
 
     @property
     def figures(self) -> Mapping[str, Any]:
