@@ -55,6 +55,24 @@ def test_every_model_has_its_row_in_every_panel(draw, groups, models):
 
 
 @pytest.mark.parametrize(
+    ("value", "interval", "end"),
+    [(0.02, (0.01, 0.04), 0.1), (0.08, (0.0, 0.3), 0.5), (0.97, (0.9, 1.2), 1.0), (0.97, None, 1.0)],
+)
+def test_success_is_drawn_from_0_on_one_scale_that_holds_it(value, interval, end):
+    panels = [
+        Panel(["a"], "", [estimate(value=value, interval=interval)]),
+        Panel(["b"], "", [estimate(value=None)]),
+    ]
+    figure = worst_cases([panels])
+    is_drawn(figure)
+    assert [axes.get_xlim()[1] for axes in figure.axes] == pytest.approx([1.03 * end] * 2)
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()][::2][::2] == [
+        "0 %",
+        f"{100 * end:g} %",
+    ]
+
+
+@pytest.mark.parametrize(
     ("verdict", "word"), [(MASKED, "MASKING DETECTED"), (SUSPECT, "SUSPECT"), (TRUSTED, ""), ("", "")]
 )
 @pytest.mark.parametrize("draw", [worst_cases, differences])

@@ -37,6 +37,9 @@ LONGEST_NAME = 24
 LONGEST_TITLE = 28
 """Characters of a line of a panel's title; a longer one would run into the next panel."""
 
+SCALES = (0.1, 0.25, 0.5, 1.0)
+"""Where the axis of success may end: differences between models that resist are small."""
+
 HATCH = "#c3cad1"
 
 
@@ -100,13 +103,21 @@ def worst_cases(panels: Sequence[Sequence[Panel]], note: str = "") -> Figure:
     """Draw the worst-case ASR of each model: a dot a seed, and the mean with its interval.
 
     Args:
-        panels: Those of a row list the same models.
+        panels: Those of a row list the same models. All have one scale from 0, the smallest of `SCALES` that holds
+            them.
         note: Small print.
     """
     figure, drawn = _draw(panels, note)
+    estimates = [estimate for _, panel in drawn for estimate in panel.estimates if estimate.value is not None]
+    farthest = max(
+        (share for e in estimates for share in (e.value or 0, *(e.interval or ()), *e.seeds) if share <= 1),
+        default=1,
+    )
+    end = next(scale for scale in SCALES if farthest <= scale)
+    ticks = [end * quarter / 4 for quarter in range(5)]
     for axes, _ in drawn:
-        axes.set_xlim(-0.03, 1.03)
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "", "50 %", "", "100 %"])
+        axes.set_xlim(-0.03 * end, 1.03 * end)
+        axes.set_xticks(ticks, ["" if k % 2 else f"{100 * tick:g} %" for k, tick in enumerate(ticks)])
     return figure
 
 
