@@ -48,5 +48,11 @@ def test_an_exported_model_is_the_runs_own_and_its_card_has_figures_and_verdict(
     (accuracy,) = card.data.eval_results
     assert accuracy.metric_value == pytest.approx(run.metrics["odr"], abs=1e-4)
     verdict = json.loads((run.folder.path / "verdict.json").read_text())["verdict"]
-    for words in (verdict, "FGSM", "qshield train digits seed=0", "does not mean robust"):
+    for words in (
+        f'from_pretrained("{tmp_path / "digits"}")',
+        verdict,
+        "FGSM",
+        "qshield train digits seed=0",
+        "does not mean robust",
+    ):
         assert words in card.text

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from ibm_standin import TOKEN, Fault
-from submitting import executor, pub, start
+from submitting import executor, pub, start, wait_until
 
 from qshield_qiskit.cli import app
 from qshield_qiskit.devices.jobs.ledger import Ledger
@@ -145,8 +145,7 @@ def test_cancel_is_told_to_the_service_and_written_down(standin, qshield, ledger
 def test_what_has_ended_cannot_be_cancelled_and_is_fetched(standin, qshield, ledger):
     service = standin()
     submit(ledger)
-    while any(job.state != "Completed" for job in service.jobs.values()):
-        service.closing.wait(0.05)
+    wait_until(lambda: all(job.state == "Completed" for job in service.jobs.values()))
     assert [job["state"] for job in listed(qshield, "cancel", "--all")] == ["done", "done"]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ibm_standin import TOKEN, Fault, StandInDevice
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp, Statevector
-from submitting import MOMENTS, WAITING, backend, executor, processes, pub, start
+from submitting import MOMENTS, WAITING, backend, executor, processes, pub, start, wait_until
 
 from qshield_qiskit.devices.backend import Backend
 from qshield_qiskit.devices.jobs.cost import Cost, Limits, Rate, rate
@@ -106,8 +106,7 @@ def test_killed_again_and_again_at_any_time(standin, ledger, undisturbed):
 def test_killed_while_the_answer_is_on_its_way(standin, ledger, undisturbed):
     service = standin(faults=[Fault("POST /jobs", "late", acted=True, seconds=30)])
     process = start(service.environment, ledger)
-    while not service.submissions:
-        time.sleep(0.02)
+    wait_until(lambda: service.submissions)
     process.kill()
     process.join()
     with executor(ledger) as device:
@@ -130,8 +129,7 @@ def test_two_processes_with_the_same_command_send_each_job_once(standin, ledger,
 def test_one_waits_for_the_other_and_takes_over_when_it_dies(standin, ledger, undisturbed):
     service = standin(faults=[Fault("POST /jobs", "late", acted=True, seconds=30)])
     first = start(service.environment, ledger)
-    while not service.submissions:
-        time.sleep(0.02)
+    wait_until(lambda: service.submissions)
     second = start(service.environment, ledger)
     time.sleep(1.0)
     assert second.is_alive(), "the first may still get its id"

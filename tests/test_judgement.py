@@ -172,6 +172,13 @@ def test_an_attack_that_a_budget_ended_does_not_take_the_place_of_the_whole_one(
     assert worst["fooled"] >= whole["fooled"]
 
 
+def test_a_worst_case_of_fewer_images_does_not_take_the_place_of_the_whole_one(run):
+    _, whole = judgement.attack_run(run, [*PGD, "attack.epsilon=0.3"])
+    judgement.attack_run(run, ["attack=fgsm", "attack.epsilon=0.3", "attack.images=10"])
+    assert [row["n"] for row in read_rows(run.folder) if row["attack"] == "worst_case"] == [20, 10]
+    assert whole in read_rows(run.folder)
+
+
 def test_what_an_attack_did_to_other_images_stays_in_a_file_of_its_own(run):
     few, _ = judgement.attack_run(run, [*PGD, "attack.epsilon=0.1"])
     before = read_outcome(run.folder, few)

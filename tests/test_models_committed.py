@@ -38,6 +38,13 @@ def test_a_model_is_what_its_card_says(folder):
     assert "**no masking detected**" in card.text
 
 
+def test_the_readmes_figure_is_what_its_example_gives():
+    model, test = HybridClassifier.from_pretrained(ROOT / "digits"), load_dataset("digits").test
+    outcome = attack(model, test.images[:100], test.labels[:100], "pgd", epsilon=32 / 255)
+    words = f"{int(outcome.fooled.sum())} of the {outcome.attacked} that it gets right are fooled"
+    assert words in (ROOT.parent / "README.md").read_text()
+
+
 @pytest.mark.parametrize("folder", MODELS)
 def test_a_model_resists(folder):
     model, test = HybridClassifier.from_pretrained(folder), load_dataset(folder.name).test

@@ -25,7 +25,7 @@ def make(branch="circuit", *, num_classes=3, template=None, backend=None, backbo
         num_classes=num_classes,
         input_shape=SHAPE,
         branch=branch,
-        backbone="dnn",
+        backbone=backbone,
         **options,
     )
     with torch.no_grad():

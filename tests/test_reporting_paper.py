@@ -186,7 +186,7 @@ def test_hybrids_are_held_against_the_twin_of_their_seed():
     assert found.difference == pytest.approx((1 - 3) / 7)
     assert found.p == pytest.approx(stats.binomtest(1, 4).pvalue)
     titles = [sheet.title for sheet in sheets([*twin, *hybrid])]
-    assert "Hybrid against its twin" in titles
+    assert "Second branch against none" in titles
 
 
 def test_rows_survive_parquet(tmp_path):

@@ -141,6 +141,15 @@ def test_models_of_two_data_sets_share_no_table(tmp_path):
     assert "## mine.npz, preset `paper`, L∞ ≤ 0.1" in markdown("Both", items)
 
 
+def test_columns_of_two_backends_are_told_apart_and_only_one_has_the_clean_accuracy(tmp_path):
+    run = changed(attacked(tmp_path / "a"), "pgd", backend="aer_ideal", fooled=np.zeros(60, bool))
+    items = [item for item in results([run], ["-"]) if item["preset"] == "paper"]
+    text = markdown("Digits", items)
+    assert "| | hqcnn-full, on aer_noisy, seed 0 | hqcnn-full, on aer_ideal, seed 0 |" in text
+    assert [item["odr"] is None for item in items] == [False, True]
+    assert "| not measured |" in text
+
+
 def test_the_report_of_two_data_sets_is_refused_in_one_line(tmp_path):
     runs = [attacked(tmp_path / "a"), attacked(tmp_path / "b", dotted=["dataset.file=mine.npz"])]
     refused = CliRunner().invoke(app, ["report", *(str(run.folder.path) for run in runs)])

@@ -56,7 +56,13 @@ def test_every_model_has_its_row_in_every_panel(draw, groups, models):
 
 @pytest.mark.parametrize(
     ("value", "interval", "end"),
-    [(0.02, (0.01, 0.04), 0.1), (0.08, (0.0, 0.3), 0.5), (0.97, (0.9, 1.2), 1.0), (0.97, None, 1.0)],
+    [
+        (0.02, (0.01, 0.04), 0.1),
+        (0.08, (0.0, 0.3), 0.5),
+        (0.97, (0.9, 1.2), 1.0),
+        (0.97, None, 1.0),
+        (0.1, (-0.9, 1.1), 1.0),
+    ],
 )
 def test_success_is_drawn_from_0_on_one_scale_that_holds_it(value, interval, end):
     panels = [

@@ -238,10 +238,10 @@ def test_its_report_has_figures_tables_and_what_failed(swept):
     tables = {table["title"]: table for table in json.loads(shown.stdout)["tables"]}
     overview = tables["digits: 4 of 6 cells done, 2 failed"]
     assert [row[:2] for row in overview["rows"]] == [["twin", "0, 1"], ["hybrid", "0, 1"], ["broken", "none"]]
-    assert [row[0] for row in tables["Hybrid against its twin"]["rows"]] == ["hybrid", "hybrid"]
+    assert [row[0] for row in tables["Second branch against none"]["rows"]] == ["hybrid", "hybrid"]
     assert "no.npz" in tables["Failed, and set aside"]["rows"][0][1]
     page = (folder / "report.html").read_text()
-    assert "no.npz" in page and "Hybrid against its twin" in page
+    assert "no.npz" in page and "Second branch against none" in page
     assert "## Failed, and set aside" in (folder / "report.md").read_text()
     figures = [Path(file) for file in json.loads(shown.stdout)["figures"]]
     assert [file.name for file in figures] == [
@@ -264,14 +264,14 @@ def test_its_results_can_be_kept(swept, tmp_path):
     done = {(row["model"], row["seed"], row["common_images"]) for row in rows if row["state"] == "done"}
     assert {(item["model"], item["seed"], item["common_images"]) for item in items} == done
     text = kept.with_suffix(".md").read_text()
-    assert "## Hybrid against its twin" in text and "](<digits/worst_case.svg>)" in text
+    assert "## Second branch against none" in text and "](<digits/worst_case.svg>)" in text
     assert (kept / "worst_case.svg").is_file()
     assert json.loads(shown.stdout)["results"][:2] == [f"{kept}.json", f"{kept}.md"]
     refused = CliRunner().invoke(app, ["report", "--paper", "digits", "--results", str(kept)])
     assert refused.exit_code == 2 and "leave --paper out" in refused.stderr
 
 
-WORST, LESS_TWINS = "Worst-case attack success", "Hybrids less their twins"
+WORST, LESS_TWINS = "Worst-case attack success", "Models less their twins"
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def attack_run(
         chosen = {name: method for name, method in chosen.items() if method.can_target} or chosen
     maker = None if source is None else _source_model(source, target)
     stand_in = None if settings.bpda is None else _stand_in(target)
+    images = image_set(range(len(target.labels)), target.settings.data.test_images)
     rows: list[Row] = []
     with runs.conversation(target.model):
         for name, method in chosen.items():
@@ -72,7 +73,7 @@ def attack_run(
                     continue  # a curve's start, where nothing is changed and nobody fooled
                 norm = settings.norm or method.norms[0]
                 asked = identity(name, norm, epsilon, method.model_dump(), target, source)
-                there = None if anew else find_row(run.folder, asked, image_set(range(len(target.labels))))
+                there = None if anew else find_row(run.folder, asked, images)
                 if there is not None:
                     rows.append(put_row(run.folder, there | {"presets": presets(settings)}))
                     continue

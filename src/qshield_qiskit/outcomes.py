@@ -31,7 +31,7 @@ def keep_outcome(run: Run, outcome: Outcome, target: Subject, source: Run | None
     settings = target.settings
     count, attacked, fooled = len(outcome.labels), outcome.attacked, int(outcome.fooled.sum())
     asked = identity(outcome.attack, outcome.norm, outcome.epsilon, outcome.parameters, target, source)
-    asked["image_set"] = image_set(range(count))
+    asked["image_set"] = image_set(range(count), settings.data.test_images)
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:8]
     radius = "" if outcome.epsilon is None else f"-{outcome.epsilon:.4g}"
     key = f"{outcome.attack}-{outcome.norm}{radius}-{digest}"

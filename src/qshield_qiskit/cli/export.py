@@ -29,7 +29,7 @@ def command(
     folder = to or Path("models") / run.config.experiment
     with stdout_kept_for_json(json):
         attacked = read_run(run.folder, runs.describe(run.config))
-        card = model_card(attacked, runs.training_command(run), folder.name)
+        card = model_card(attacked, runs.training_command(run), folder)
         run.model.save_pretrained(folder)
         write_atomically(folder / "README.md", card)
     if json:

@@ -35,7 +35,7 @@ def command(
     fresh: Fresh = False,
     json: Json = False,
 ) -> None:
-    """Run the fifteen checks; a hard one that fails means that gradients are masked.
+    """Run the fourteen checks; a hard one that fails means that gradients are masked.
 
     It never says that a model is robust. Examples: qshield verdict; qshield verdict last --quick attack.epsilon=0.1
     """

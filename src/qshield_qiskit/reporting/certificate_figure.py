@@ -21,7 +21,7 @@ from qshield_qiskit.reporting.style import (
     shorten,
     tidy,
 )
-from qshield_qiskit.reporting.titles import norm_title
+from qshield_qiskit.reporting.titles import norm_title, span
 
 POINTS = 400
 """Radii at which a curve is drawn."""
@@ -73,13 +73,12 @@ def certificate_curves(curves: Sequence[RadiusCurve], note: str = "") -> Figure:
             shares = [curve.share(radius) for radius in radii]
             bands = np.array([wilson_interval(round(s * len(curve.radii)), len(curve.radii)) for s in shares])
             colour = WORST_COLOUR if curve.attacked else PALETTE[position % len(PALETTE)]
-            style = "-" if curve.attacked and position == 0 else LINES[(position + 1) % len(LINES)]
             panel.fill_between(radii, bands[:, 0], bands[:, 1], color=colour, alpha=0.1, linewidth=0)
             panel.plot(
                 radii,
                 shares,
                 color=colour,
-                linestyle=style if curve.attacked else "-",
+                linestyle=LINES[position % len(LINES)],
                 linewidth=2.0 if curve.attacked else 1.7,
                 label=shorten(curve.label),
             )
@@ -88,7 +87,8 @@ def certificate_curves(curves: Sequence[RadiusCurve], note: str = "") -> Figure:
         panel.set_ylim(-0.02, 1.02)
         panel.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         panel.set_xlabel(f"radius of the {norm_title(norm)} ball (logarithmic)")
-        tidy(panel, f"{norm_title(norm)} (n = {len(mine[0].radii)})", grid="both")
+        counts = span(sorted({len(curve.radii) for curve in mine}))
+        tidy(panel, f"{norm_title(norm)} (n = {counts})", grid="both")
     panels[0].set_ylabel("images right within the radius")
     entries: dict[str, Artist] = {}
     for panel in panels:

@@ -186,6 +186,7 @@ def _on_common_images(rows: Sequence[Row | None]) -> tuple[Share | None, ...]:
 def curves(models: Sequence[Subject]) -> list[Curve]:
     """Gather robust accuracy over epsilon, wherever an attack was run in at least two balls.
 
+    Attacks that aim at a class have none: an image that did not arrive there need not be right.
     All curves of a norm are on the images that they share, so that they can be compared point by point; each begins
     at epsilon 0 with the clean accuracy on those images. A worst case is drawn where it is of the same attacks at each
     epsilon, since one of fewer attacks is a weaker one.
@@ -193,7 +194,8 @@ def curves(models: Sequence[Subject]) -> list[Curve]:
     families: dict[tuple[int, Key, frozenset[str]], list[Row]] = {}
     for subject, model in enumerate(models):
         for key, row in model.strongest.items():
-            if key.epsilon is not None and row.outcomes is not None and not _is_of_one_attack(row):
+            untargeted = key.epsilon is not None and key.target is None
+            if untargeted and row.outcomes is not None and not _is_of_one_attack(row):
                 families.setdefault((subject, key._replace(epsilon=None), row.members), []).append(row)
     families = {
         name: sorted(rows, key=lambda row: row.key.epsilon or 0)
@@ -221,8 +223,7 @@ def _curve(subject: int, key: Key, rows: Sequence[Row], images: NDArray[np.int64
         assert outcomes is not None
         chosen = np.isin(outcomes.index, images)
         right = outcomes.correct & chosen
-        if key.target is None:
-            points.setdefault(0.0, Share(int(right.sum()), int(chosen.sum())))
+        points.setdefault(0.0, Share(int(right.sum()), int(chosen.sum())))
         points[row.key.epsilon or 0.0] = Share(int((right & ~outcomes.fooled).sum()), int(chosen.sum()))
     return Curve(subject, key, tuple(points), tuple(points.values()))
 

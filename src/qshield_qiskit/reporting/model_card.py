@@ -15,13 +15,13 @@ from qshield_qiskit.reporting.titles import radius_title
 MASKING = "masking detected"
 
 
-def model_card(run: RobustRun, training_command: str, name: str) -> str:
+def model_card(run: RobustRun, training_command: str, folder: Path) -> str:
     """Write a model card in the hub's format: metadata, then the table of attacks under its verdict.
 
     Args:
         run: The attacked run.
         training_command: What to type to train it again.
-        name: What the model is called.
+        folder: Where the model is, as it will be loaded.
 
     Returns:
         Markdown. No robustness figure stands on it without its verdict.
@@ -44,7 +44,7 @@ def model_card(run: RobustRun, training_command: str, name: str) -> str:
         library_name="qshield-qiskit",
         tags=["quantum-machine-learning", "qiskit", "adversarial-robustness"],
         datasets=[dataset],
-        model_name=name,
+        model_name=folder.name,
         eval_results=[
             EvalResult(
                 task_type="image-classification",
@@ -61,7 +61,7 @@ def model_card(run: RobustRun, training_command: str, name: str) -> str:
         data.to_yaml(),
         "---",
         "",
-        f"# {name}",
+        f"# {folder.name}",
         "",
         f"{run.description}; {metrics['parameters']:,} parameters, seed {metrics['seed']}. Clean accuracy "
         f"{100 * float(metrics['odr']):.1f} % (n = {metrics['n']:,}, 95 % interval {low:.1f} to {high:.1f}).",
@@ -69,7 +69,7 @@ def model_card(run: RobustRun, training_command: str, name: str) -> str:
         "```python",
         "import qshield_qiskit as qs",
         "",
-        f'model = qs.HybridClassifier.from_pretrained("{Path("models") / name}")  # images in [0, 1] to logits',
+        f'model = qs.HybridClassifier.from_pretrained("{folder.as_posix()}")  # images in [0, 1] to logits',
         "```",
         "",
         "*No masking detected* does not mean robust: it means that the ways of fooling oneself that the verdict tries "

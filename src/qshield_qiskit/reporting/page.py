@@ -15,6 +15,7 @@ from qshield_qiskit.reporting.comparison import (
     is_main,
     main_epsilons,
     own_share,
+    weight,
 )
 from qshield_qiskit.reporting.robustness import WORST_CASE, Row
 from qshield_qiskit.reporting.titles import radius_title
@@ -88,7 +89,7 @@ def card(model: Subject) -> str:
     epsilons = main_epsilons([model])
     rows = [row for row in model.rows if is_main(row.key, epsilons)]
     worst = [row for row in rows if row.key.attack == WORST_CASE]
-    row = max(worst or rows, key=lambda row: own_share(row).value)
+    row = max(worst or rows, key=weight)
     share = own_share(row)
     cells.append(
         _cell(
@@ -181,7 +182,8 @@ def checklist(verdict: Mapping[str, Any]) -> str:
     heads = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in _CHECK_COLUMNS)
     head = f"<thead><tr>{heads}</tr></thead>"
     body = f"<tbody>\n{''.join(rows)}</tbody>"
-    return f'<div class="scroll"><table class="checks">\n{head}\n{body}\n</table></div>'
+    region = 'class="scroll" tabindex="0" role="region" aria-label="Table of checks"'
+    return f'<div {region}><table class="checks">\n{head}\n{body}\n</table></div>'
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> str:
@@ -207,7 +209,10 @@ def percent(share: float) -> str:
 def _attack_row(row: Row, weak: Sequence[str]) -> str:
     share, item = own_share(row), row.figures
     mark = _mark(weak.index(str(item["weak"]))) if item.get("weak") else ""
-    source = f"<br><small>from {text(item['source'])}</small>" if item.get("source") else ""
+    told = [f"from {item['source']}"] if item.get("source") else []
+    told += [f"gradients of {item['bpda']}"] if item.get("bpda") else []
+    told += [f"at most {item['max_queries']:,} queries"] if item.get("max_queries") else []
+    source = "".join(f"<br><small>{text(words)}</small>" for words in told)
     cells = [
         text(item["n"]),
         text(share.n),

@@ -25,7 +25,7 @@ from qshield_qiskit.reporting.comparison import (
 from qshield_qiskit.reporting.figures import Norms, Weights
 from qshield_qiskit.reporting.gallery import MOST_COLUMNS, gallery
 from qshield_qiskit.reporting.robustness import WORST_CASE, Key, Row
-from qshield_qiskit.reporting.titles import attack_title, norm_title, radius_title
+from qshield_qiskit.reporting.titles import attack_title, norm_title, radius_title, span
 
 MOST_GALLERIES = 4
 MOST_WEIGHTS = 6
@@ -80,7 +80,7 @@ def asr_plates(models: Sequence[Subject]) -> list[Plate]:
     left_out = len(everything) - len(shown)
     caption = (
         f"Attack success rate: fooled / attacked, {images} (n = {span(counts)}). Whiskers are 95 % Wilson intervals. "
-        "Where an attack was run in several ways, the most successful is drawn."
+        "Where an attack was run in several ways, the one on most images is drawn, and of these the most successful."
     )
     if left_out:
         caption += f" {left_out} other radii are in the curves and the table."
@@ -218,7 +218,8 @@ def _labelled(model: Subject, key: Key) -> str:
     if key.epsilon is not None:
         return f"{model.label}  {key.title}".strip()
     transferred = ", transferred" if key.transferred else ""
-    return f"{model.label}  {attack_title(key.attack)}, {norm_title(key.norm)}{transferred}".strip()
+    goal = "" if key.target is None else f", target {key.target}"
+    return f"{model.label}  {attack_title(key.attack)}, {norm_title(key.norm)}{goal}{transferred}".strip()
 
 
 def _in_words(models: Sequence[Subject], attack: Compared) -> str:
@@ -236,8 +237,3 @@ def _share(share: Share | None) -> str:
 
 def _median(values: NDArray[np.float32]) -> str:
     return f"{np.median(values):.3g}" if len(values) else "unknown"
-
-
-def span(counts: Sequence[int]) -> str:
-    """Write ascending counts of images: the number if it is one, else the least and the most."""
-    return "0" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"

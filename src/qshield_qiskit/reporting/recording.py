@@ -46,16 +46,19 @@ def write_arrays(folder: RunFolder, name: str, arrays: Mapping[str, NDArray[Any]
 
 
 def put_row(folder: RunFolder, row: Row) -> Row:
-    """Add a row to robustness.json, or replace the one of the same key; a worst case replaces its former self.
+    """Add a row to robustness.json, or replace the one of the same key.
 
-    An attack that two presets have in common is one row, which belongs to both.
+    A worst case replaces its former self on the same images only: what a few more attacks on fewer images come to is
+    no worst case of all. An attack that two presets have in common is one row, which belongs to both.
 
     Returns:
         The row as it was written.
     """
-    keys = ["attack", *BALL]
-    if row["attack"] != WORST_CASE:
-        keys += ["parameters", "max_queries"]
+    keys = [
+        "attack",
+        *BALL,
+        *(["image_set"] if row["attack"] == WORST_CASE else ["parameters", "max_queries"]),
+    ]
     rows = read_rows(folder) if (folder.path / ROBUSTNESS).is_file() else []
     replaced = [old for old in rows if all(old.get(key) == row.get(key) for key in keys)]
     for old in replaced:
@@ -99,9 +102,14 @@ def shares(attacked: int, fooled: int, count: int, *, targeted: bool = False) ->
     }
 
 
-def image_set(indices: Sequence[int]) -> str:
-    """Name a set of images, so that two rows can be seen to be about the same one."""
-    return digest(tuple(indices))
+def image_set(indices: Sequence[int], among: int | None = None) -> str:
+    """Name a set of images, so that two rows can be seen to be about the same one.
+
+    Args:
+        indices: Positions in the test set.
+        among: How many of the test images were chosen before, if not all were taken.
+    """
+    return digest(tuple(indices) if among is None else (among, *indices))
 
 
 def put_worst_cases(folder: RunFolder, new: Sequence[Row]) -> list[Row]:

@@ -236,6 +236,7 @@ def _overrides(row: Row, own_backend: str | None) -> tuple[str, ...]:
         "attack.target": key.target,
         "attack.bpda": figures.get("bpda"),
         "attack.images": figures["n"],
+        "attack.max_queries": figures.get("max_queries"),
         "attack.eot": figures["eot"] if figures.get("eot", 1) != 1 else None,
     }
     overrides = [f"{name}={value}" for name, value in given.items() if value is not None]

@@ -166,13 +166,16 @@ def _item(block: Block, images: NDArray[np.int64], command: str) -> dict[str, An
         "defence": settings["training"].get("defence", {"name": "none"})["name"],
         "backend": block.backend,
         "eot": first.get("eot", 1),
+        "bpda": first.get("bpda"),
         "image_set": first["image_set"],
         "epsilon": block.epsilon,
         "preset": block.preset,
         "seed": settings["seed"],
         "n": first["n"],
         "common_images": len(images),
-        "odr": run.metrics["odr"],
+        "odr": run.metrics["odr"]
+        if block.backend == run.own_backend
+        else None,  # it was measured on that one
         "odr_n": run.metrics["n"],
         "asr": {name: share.value for name, share in shares.items()},
         "asr_interval": {name: [share.low, share.high] for name, share in shares.items()},

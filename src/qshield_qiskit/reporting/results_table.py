@@ -41,9 +41,9 @@ def _table(members: Sequence[Mapping[str, Any]]) -> list[str]:
         f"ASR in percent with its 95 % Wilson interval, on the {first['common_images']:,} of the first {first['n']:,} "
         "test images that every model here classifies correctly; ODR is of the whole test set.",
         "",
-        "| | " + " | ".join(map(_heading, members)) + " |",
+        "| | " + " | ".join(_heading(item, members) for item in members) + " |",
         "| --- |" + " --- |" * len(members),
-        _row("ODR", [f"{100 * item['odr']:.1f} (n = {item['odr_n']:,})" for item in members]),
+        _row("ODR", [_clean(item) for item in members]),
         _row("verdict", [_verdict(item) for item in members]),
     ]
     for attack in dict.fromkeys(name for item in members for name in item["asr"]):
@@ -87,9 +87,23 @@ def reporting(members: Sequence[Mapping[str, Any]]) -> str:
     return f"{there}{'s' * (fewest != 1)}" + (f"; it lacks {', '.join(lacks)}" if lacks else "")
 
 
-def _heading(item: Mapping[str, Any]) -> str:
+def _heading(item: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> str:
+    """Name a model, and what else tells it from the others of a table."""
     defence = "" if item["defence"] == "none" else f" by {item['defence']}"
-    return f"{item['model']}{defence}, seed {item['seed']}"
+    words = {
+        "backend": f"on {item['backend']}",
+        "eot": f"eot {item['eot']}",
+        "bpda": f"gradients of {item['bpda']}",
+    }
+    varied = [
+        words[key] for key in words if len({str(each[key]) for each in members}) > 1 and item[key] is not None
+    ]
+    return ", ".join([f"{item['model']}{defence}", *varied, f"seed {item['seed']}"])
+
+
+def _clean(item: Mapping[str, Any]) -> str:
+    """Word a clean accuracy."""
+    return "not measured" if item["odr"] is None else f"{100 * item['odr']:.1f} (n = {item['odr_n']:,})"
 
 
 def _verdict(item: Mapping[str, Any]) -> str:

@@ -109,10 +109,8 @@ def worst_cases(panels: Sequence[Sequence[Panel]], note: str = "") -> Figure:
     """
     figure, drawn = _draw(panels, note)
     estimates = [estimate for _, panel in drawn for estimate in panel.estimates if estimate.value is not None]
-    farthest = max(
-        (share for e in estimates for share in (e.value or 0, *(e.interval or ()), *e.seeds) if share <= 1),
-        default=1,
-    )
+    shares = [share for e in estimates for share in (e.value or 0.0, *(e.interval or ()), *e.seeds)]
+    farthest = max((min(share, 1.0) for share in shares if math.isfinite(share)), default=1.0)
     end = next(scale for scale in SCALES if farthest <= scale)
     ticks = [end * quarter / 4 for quarter in range(5)]
     for axes, _ in drawn:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from qshield_qiskit.intervals import t_interval, wilson_interval
-from qshield_qiskit.reporting.plates import Plate, span
+from qshield_qiskit.reporting.plates import Plate
 from qshield_qiskit.reporting.robustness import WORST_CASE
 from qshield_qiskit.reporting.sweep_figures import MARKS, Estimate, Panel, differences, worst_cases
 from qshield_qiskit.reporting.sweep_lines import (
@@ -22,7 +22,7 @@ from qshield_qiskit.reporting.sweep_lines import (
     lines,
     verdict_note,
 )
-from qshield_qiskit.reporting.titles import radius_title
+from qshield_qiskit.reporting.titles import radius_title, span
 
 HATCHED = (
     "Hatched rows are not to be quoted as robustness: attacks failed there, or may have failed, for reasons that have "
@@ -85,7 +85,7 @@ def sweep_plates(rows: Sequence[Row]) -> dict[str, Plate]:
     if worst:
         plates["Worst-case attack success"] = _worst_plate(worst, rows)
     if less_twins:
-        plates["Hybrids less their twins"] = _difference_plate(less_twins, rows)
+        plates["Models less their twins"] = _difference_plate(less_twins, rows)
     return plates
 
 
@@ -133,11 +133,12 @@ def _difference_plate(entries: Sequence[Entry], rows: Sequence[Row]) -> Plate:
         entries, groups(rows), "← harder to fool    easier to fool →\npoints, L∞ ≤ {ball} ({images} pairs)"
     )
     caption = (
-        "Worst-case ASR of each hybrid less that of its twin, on the images that both classify correctly: left of the "
-        "line the hybrid is harder to fool, right of it easier. Mean over seeds, with Student's 95 % interval where "
-        "there are several, as in the table. The verdict is the worse of the two models'. " + HATCHED
+        "Worst-case ASR of each model with a second branch less that of its twin without, on the images that both "
+        "classify correctly: left of the line the model is harder to fool, right of it easier. Mean over seeds, with "
+        "Student's 95 % interval where there are several, as in the table. The verdict is the worse of the two models'. "
+        + HATCHED
     )
-    alt = f"Dot chart of hybrids less their twins. {_in_words(panels, '{:+.1f} points')}"
+    alt = f"Dot chart of models less their twins. {_in_words(panels, '{:+.1f} points')}"
     return Plate("hybrid_less_twin", differences(panels, _small_print(rows)), alt, caption)
 
 

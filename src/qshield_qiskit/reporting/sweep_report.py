@@ -149,7 +149,7 @@ def _parts(report: Report, figures: Path, folder: Path) -> _Parts:
         parts.figures.extend(files)
         parts.sections.append((plate.name, heading, embedded))
         link = Path(os.path.relpath(files[-1], folder)).as_posix()
-        parts.paragraphs.append(f"## {heading}\n\n![{heading}](<{link}>)\n\n{plate.caption}\n")
+        parts.paragraphs.append(f"## {heading}\n\n![{plate.alt}](<{link}>)\n\n{plate.caption}\n")
     for number, sheet in enumerate(report.sheets):
         parts.sections.append((f"table-{number}", sheet.title, sheet.to_html()))
         parts.paragraphs.append(sheet.to_markdown())

@@ -113,7 +113,7 @@ def _paired(rows: Sequence[Row]) -> list[Sheet]:
     headings = [
         *("", "attacks", "seeds", "pairs", "points", "over seeds", "only model", "only twin", "p", "p, Holm")
     ]
-    return [Sheet("Hybrid against its twin", headings, body, notes)]
+    return [Sheet("Second branch against none", headings, body, notes)]
 
 
 def failures(rows: Sequence[Row]) -> list[Sheet]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 ATTACKS = {
     "fgsm": "FGSM",
@@ -65,3 +65,8 @@ def weak_notes(reasons: Mapping[str, str]) -> list[str]:
 def norm_title(norm: str) -> str:
     """Write a norm's name as papers do."""
     return NORMS.get(norm, norm)
+
+
+def span(counts: Sequence[int]) -> str:
+    """Write ascending counts of images: the number if it is one, else the least and the most."""
+    return "0" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
