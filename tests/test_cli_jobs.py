@@ -168,6 +168,17 @@ def test_a_job_that_the_service_does_not_know_is_told_and_can_be_cancelled(stand
     assert [job["state"] for job in listed(qshield, "cancel", "--all")] == ["cancelled", "cancelled"]
 
 
+def test_a_finished_job_that_the_service_has_forgotten_stands_in_nobodys_way(standin, qshield, ledger):
+    service = standin(held=True)
+    submit(ledger)
+    first, second = Ledger(ledger).jobs()
+    Ledger(ledger).finish(first, {"figures": np.ones((4, 4))})  # and its charge was never asked for
+    service.queue.jobs.pop(first.job_id)
+    service.queue.release()
+    watched = listed(qshield, "watch", "--seconds", "0.1")
+    assert {job["tag"]: job["state"] for job in watched} == {first.tag: "done", second.tag: "done"}
+
+
 def test_refusals_are_one_line(standin, qshield, ledger, monkeypatch):
     service = standin(held=True)
     submit(ledger)

@@ -143,6 +143,16 @@ def test_a_job_is_begun_by_one_of_two_who_try(ledger):
     other.close()
 
 
+def test_what_another_process_has_begun_is_not_dropped(ledger):
+    job, other = ledger.plan(ask(), [(0, 2), (2, 4)])
+    begin(Ledger(ledger.path), job)
+    assert not ledger.drop(job), "what it remembers of the job is out of date"
+    ledger.submitted(job, "d1abc")
+    assert (ledger.read(job).state, ledger.read(job).job_id) == ("submitted", "d1abc")
+    assert ledger.drop(other)
+    assert (ledger.read(other).state, ledger.read(other).usage_seconds) == ("cancelled", 0.0)
+
+
 def begin_and_wait(path, begun):
     begin(Ledger(path), Ledger(path).known(ask())[0])
     begun.set()
@@ -237,7 +247,7 @@ def test_jobs_are_found_by_tag_id_number_or_beginning(ledger):
     jobs = ledger.plan(ask(), [(0, 2), (2, 4)])
     begin(ledger, jobs[0])
     ledger.submitted(jobs[0], "d1abc")
-    for name in (jobs[0].tag, jobs[0].tag[:16], "d1abc", "d1a", str(jobs[0].number)):
+    for name in (jobs[0].tag, jobs[0].tag[:16], jobs[0].short_tag[:8], "d1abc", "d1a", str(jobs[0].number)):
         assert ledger.find(name).number == jobs[0].number
     for name, says in (
         ("nothing", "no job is called"),

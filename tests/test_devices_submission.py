@@ -1,5 +1,6 @@
 """No job is lost and none is sent twice, whatever is killed, lost, refused or late."""
 
+import math
 import time
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp, Statevector
 from submitting import MOMENTS, WAITING, backend, executor, processes, pub, start, wait_until
 
+from qshield_qiskit.devices import primitives
 from qshield_qiskit.devices.backend import Backend
 from qshield_qiskit.devices.jobs.cost import Cost, Limits, Rate, rate
 from qshield_qiskit.devices.jobs.ledger import Ledger
@@ -384,7 +386,7 @@ def test_a_budget_stops_with_what_there_is_and_a_higher_one_goes_on(standin, led
     assert service.submissions == 2
 
 
-def test_nobody_pays_without_a_yes_and_it_is_asked_for_once(standin, ledger):
+def test_nobody_pays_without_a_yes_which_holds_until_the_price_has_doubled(standin, ledger):
     service = standin()
     asked = []
     refuses = executor(ledger, confirm=lambda cost: asked.append(cost) or False)
@@ -397,6 +399,12 @@ def test_nobody_pays_without_a_yes_and_it_is_asked_for_once(standin, ledger):
     with executor(ledger, confirm=lambda cost: asked.append(cost) or True) as device:
         device.run(pub())
     assert (len(asked), service.submissions) == (2, 4)
+    said = []
+    with executor(ledger, say=said.append, confirm=lambda cost: asked.append(cost) or True) as device:
+        for seed in range(1, 8):
+            device.run(pub(seed=seed))
+    assert (len(asked), service.submissions) == (5, 18)  # before the first, the third and the seventh
+    assert [line for line in said if "there is more" in line]
 
 
 def test_a_plan_without_batches_gets_jobs_one_by_one(standin, ledger, undisturbed):
@@ -519,3 +527,8 @@ def test_a_pub_on_the_whole_device_says_the_same():
             assert Statevector(narrow).expectation_value(SparsePauliOp(reduced)).real == pytest.approx(
                 expected
             )
+
+
+@given(st.integers(1, 10**6))
+def test_expectation_values_take_as_many_shots_as_are_asked_for(shots):
+    assert math.ceil(1 / primitives._precision(shots) ** 2) == shots

@@ -197,6 +197,23 @@ def test_an_attack_ends_with_the_budget_and_goes_on_with_a_higher_one(standin, r
     assert (again["fooled"], service.submissions) == (whole["fooled"], sent)
 
 
+def test_training_on_a_device_asks_before_it_pays_and_counts_its_own_jobs(standin, run):
+    service = standin()
+    words = [
+        *("train", "digits", *SMALL, "data.train_images=24", "training.epochs=1", "training.batch_size=16"),
+        *("backend=ibm_standin", "backend.shots=20", "backend.gradient=spsa", "training.trains=circuit"),
+        *("data.validation_fraction=0", "data.test_images=4", f"training.start_from={run.folder.path}"),
+    ]
+    unasked = qshield(*words)
+    assert (unasked.exit_code, service.submissions) == (2, 0)
+    assert "--yes" in unasked.stderr
+    asked = qshield(*words, "--yes", "--json")
+    assert asked.exit_code == 0, asked.output
+    jobs = Ledger().jobs()
+    assert len(jobs) == service.submissions > 2
+    assert {job.purpose for job in jobs} == {runs.load_run("last").purpose}
+
+
 def test_white_box_by_spsa_on_a_device(standin, run):
     service = standin()
     dotted = (

@@ -62,6 +62,12 @@ def test_an_attack_that_no_group_would_run_is_refused(typed):
     assert len(cells("attack.epsilon=0.1,0.2")) == 2
 
 
+def test_a_device_in_a_sweep_needs_a_budget():
+    with pytest.raises(InputError, match="backend=ibm_torino: in a sweep nobody is asked"):
+        cells("backend=ibm_torino")
+    assert len(cells("backend=ibm_torino", "backend.max_qpu_seconds=60")) == 1
+
+
 def test_the_last_run_is_named_before_any_cell_becomes_the_last(tmp_path):
     for name in ("20260101-000000-0", "20260102-000000-0"):
         (tmp_path / "digits" / name).mkdir(parents=True)

@@ -213,4 +213,8 @@ def _stand_in(target: Subject) -> HybridClassifier:
     if model.template is None or model.branch != "circuit":
         raise InputError(f"attack.bpda={settings.attack.bpda}: this model has no circuit; leave it out")
     assert settings.attack.bpda is not None
+    if catalog.is_hardware(settings.attack.bpda):
+        raise InputError(
+            f"attack.bpda={settings.attack.bpda}: a device has no gradient of its own; try aer_noisy"
+        )
     return model.with_backend(catalog.load_backend(settings.attack.bpda, model.template.num_qubits))

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from qshield_qiskit import assembly, config, overrides
+from qshield_qiskit import assembly, catalog, config, overrides
 from qshield_qiskit.config import Settings
 from qshield_qiskit.data import Dataset
 from qshield_qiskit.devices.terms import Terms
@@ -96,13 +96,16 @@ def load_run(which: str | Path = LAST) -> Run:
     return Run(folder, config.load_settings(folder.path / CONFIG))
 
 
-def train(settings: Settings, *, resume: Run | None = None, progress: bool = False) -> Run:
+def train(
+    settings: Settings, *, resume: Run | None = None, progress: bool = False, terms: Terms | None = None
+) -> Run:
     """Train a classifier, measure it and keep everything in a run folder.
 
     Args:
         settings: All settings.
         resume: A run that was stopped; it goes on under its own settings.
         progress: Show progress on stderr.
+        terms: On what terms a device is used.
 
     Returns:
         The run.
@@ -122,6 +125,8 @@ def train(settings: Settings, *, resume: Run | None = None, progress: bool = Fal
     run = resume or Run(
         RunFolder.create(settings.runs, settings.experiment, settings.seed, settings.to_yaml()), settings
     )
+    if catalog.is_hardware(settings.backend.name):  # whose jobs are this run's, on the user's terms
+        model = assembly.on_backend(model, settings, run.purpose, terms)
     run.folder.write_json("environment.json", _environment(model, dataset))
     if progress:
         Console(stderr=True).print(f"[bold]{describe(settings)}[/], seed {settings.seed}")

@@ -34,7 +34,7 @@ def jobs_table(jobs: Sequence[Job]) -> Table:
     table.add_column("for", overflow="ellipsis")  # the first to be shortened
     for job in jobs:
         table.add_row(
-            job.tag.removeprefix("qshield-")[:8],
+            job.short_tag[:8],
             f"[{COLOURS[job.state]}]{job.state}[/]",
             job.backend,
             job.job_id or "",

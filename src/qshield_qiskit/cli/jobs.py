@@ -142,7 +142,7 @@ def _concerned(ledger: Ledger, which: Sequence[str] | None) -> list[Job]:
 
 
 def _uncharged(job: Job) -> bool:
-    return job.state == "done" and job.usage_seconds is None
+    return job.state in {"done", "failed"} and job.job_id is not None and job.usage_seconds is None
 
 
 def _report(ledger: Ledger, jobs: Sequence[Job], json: bool) -> None:

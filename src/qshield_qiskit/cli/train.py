@@ -7,7 +7,16 @@ from typing import Annotated, Any
 import typer
 
 from qshield_qiskit import runs
-from qshield_qiskit.cli.console import Json, console, emit, split_arguments, stdout, stdout_kept_for_json
+from qshield_qiskit.cli.console import (
+    Json,
+    Yes,
+    console,
+    emit,
+    split_arguments,
+    stdout,
+    stdout_kept_for_json,
+    terms,
+)
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.overrides import expand
@@ -27,6 +36,7 @@ def command(
         str | None,
         typer.Option(metavar="RUN", help="Go on with a run that was stopped: its folder, or last."),
     ] = None,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Train, measure on the test images, and say where everything is.
@@ -40,10 +50,11 @@ def command(
     each = [load_settings(experiment, words) for words in expand(dotted)]
     wanted = [resumed.config] if resumed else list(map(with_start_named, each))
     finished: list[runs.Run] = []
+    asked = terms(yes=yes, fresh=False)
     with stdout_kept_for_json(json):
         for settings in wanted:
             try:
-                finished.append(runs.train(settings, resume=resumed, progress=True))
+                finished.append(runs.train(settings, resume=resumed, progress=True, terms=asked))
             except KeyboardInterrupt:
                 console.print("stopped; go on with: qshield train --resume last")
                 raise

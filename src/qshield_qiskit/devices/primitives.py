@@ -122,7 +122,15 @@ def submit(
         return primitive.run([(pub.circuit, pub.values)], shots=pub.shots)
     chosen.resilience_level = options.resilience_level
     rows = [[observable] for observable in pub.observables]  # (m, 1) against (P,) values
-    return primitive.run([(pub.circuit, rows, pub.values)], precision=1 / math.sqrt(pub.shots))
+    return primitive.run([(pub.circuit, rows, pub.values)], precision=_precision(pub.shots))
+
+
+def _precision(shots: int) -> float:
+    """Give the precision for which the client counts so many shots, and not one more by rounding."""
+    precision = 1 / math.sqrt(shots)
+    while math.ceil(1 / precision**2) > shots:
+        precision = math.nextafter(precision, math.inf)
+    return precision
 
 
 def figures(result: Any, pub: IsaPub) -> NDArray[np.float64]:

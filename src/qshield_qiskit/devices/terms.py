@@ -17,7 +17,8 @@ class Terms:
     Attributes:
         purpose: What they are for, such as a run's folder; the budget counts the jobs of one purpose on one device.
         fresh: Ask again for what the ledger has.
-        confirm: Told what jobs cost before the first one is sent, it says whether to; None sends them.
+        confirm: Told what jobs cost before the first one is sent, and again when that has doubled, it says whether
+            to; None sends them.
         say: Takes a line on everything worth knowing.
     """
 

@@ -135,7 +135,7 @@ def _difference_plate(entries: Sequence[Entry], rows: Sequence[Row]) -> Plate:
     caption = (
         "Worst-case ASR of each model with a second branch less that of its twin without, on the images that both "
         "classify correctly: left of the line the model is harder to fool, right of it easier. Mean over seeds, with "
-        "Student's 95 % interval where there are several, as in the table. The verdict is the worse of the two models'. "
+        "Student's 95 % interval where there are several, as in the table. The verdict is the worse of the two. "
         + HATCHED
     )
     alt = f"Dot chart of models less their twins. {_in_words(panels, '{:+.1f} points')}"

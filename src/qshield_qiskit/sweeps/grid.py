@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qshield_qiskit import overrides
+from qshield_qiskit import catalog, overrides
 from qshield_qiskit.config import Settings, SweepSettings, load_settings, load_sweep, named_sections
 from qshield_qiskit.errors import InputError, unknown
 from qshield_qiskit.start import with_start_named
@@ -140,6 +140,11 @@ def expand(
 
 def _settled(experiment: str | Path | None, words: Sequence[str], common: Mapping[str, Any]) -> Settings:
     settings = with_start_named(load_settings(experiment, words))
+    if catalog.is_hardware(settings.backend.name) and settings.backend.max_qpu_seconds is None:
+        raise InputError(
+            f"backend={settings.backend.name}: in a sweep nobody is asked what it may cost; set "
+            "backend.max_qpu_seconds, which holds for each run"
+        )
     changed: dict[str, Any] = {}
     for section, content in common.items():
         before = getattr(settings, section)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC
 from typing import Any
 
 from qshield_qiskit.devices.jobs.job import Job, State
@@ -107,7 +108,7 @@ class Collector:
             message = " ".join((self._patiently(job, remote.error_message) or "").split())
             why = without_secrets(message.removeprefix(f"Job {job.job_id} has failed: "))
             self.ledger.give_up(job, _ENDS[status], why or None)
-        if remote.in_final_state():
+        if status == "DONE" or status in _ENDS:
             self.remark(job)
         return self.ledger.read(job), status
 
@@ -122,19 +123,19 @@ class Collector:
                 self.look(job)
             except JobNotFoundError:
                 self.ledger.give_up(job, "cancelled", "the service does not know it any more")
-        elif job.state == "planned" or (job.state == "submitting" and job.owner is None):
-            self.ledger.give_up(job, "cancelled")
-            self.ledger.remark(job, usage=0.0, calibration_at_run=None)
+        unsent = job.state == "planned" or (job.state == "submitting" and job.owner is None)
+        if unsent and not self.ledger.drop(job):  # another process is sending it, or has
+            return self.cancel(self.ledger.read(job))
         return self.ledger.read(job)
 
     def remark(self, job: Job) -> None:
         """Ask what a job that has ended is charged for, and under which calibration it ran."""
-        remote = self._at_service(job)
         try:
+            remote = self._at_service(job)
             usage = reach(remote.metrics, f"job {job.job_id}", 0.0, self.say).get("usage") or {}
-        except ServiceError as error:  # it can be asked for later
+        except ServiceError as error:  # it can be asked for later; the results are here
             self.say(str(error))
-            usage = {}
+            return
         seconds = usage.get("qpu_charge_time_seconds")
         charged = None if seconds is None or usage.get("status", "pending") == "pending" else float(seconds)
         self.ledger.remark(job, usage=charged, calibration_at_run=_calibration_at_run(remote))
@@ -184,6 +185,6 @@ class Collector:
 def _calibration_at_run(remote: Any) -> str | None:
     """Tell when the calibration was taken that was in force when a job ran, if the service still knows."""
     try:
-        return str(remote.properties().last_update_date.isoformat())
+        return str(remote.properties().last_update_date.astimezone(UTC).isoformat())
     except Exception:  # the device may be gone; a result is worth more than its date
         return None

@@ -137,6 +137,11 @@ class Job:
         """Number of sets of angles."""
         return self.stop - self.start
 
+    @property
+    def short_tag(self) -> str:
+        """The tag without what all of them begin with."""
+        return self.tag.removeprefix("qshield-")
+
 
 def packed(**arrays: NDArray[Any]) -> bytes:
     """Write arrays as a compressed npz."""

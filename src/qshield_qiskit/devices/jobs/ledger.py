@@ -230,6 +230,17 @@ class Ledger:
                 _set(db, job, state="done", owner=None, results=blob, finished_at=_now(), error=None)
             return arrived
 
+    def drop(self, job: Job) -> bool:
+        """Write down that a job which was never sent is cancelled, unless somebody has begun it since it was read."""
+        with self.file.writing() as db:
+            now = self.read(job)
+            unchanged = (now.state, now.owner, now.claimed_at) == (job.state, job.owner, job.claimed_at)
+            if unchanged:
+                _set(
+                    db, job, state="cancelled", owner=None, error=None, finished_at=_now(), usage_seconds=0.0
+                )
+            return unchanged
+
     def give_up(self, job: Job, state: State, error: str | None = None) -> None:
         """Write down that a job failed or was cancelled."""
         with self.file.writing() as db:
@@ -284,7 +295,9 @@ class Ledger:
         jobs = self.jobs()
         found = [job for job in jobs if which in {job.tag, job.job_id, str(job.number)}]
         found = found or [
-            job for job in jobs if job.tag.startswith(which) or (job.job_id or "").startswith(which)
+            job
+            for job in jobs
+            if any(name.startswith(which) for name in (job.tag, job.short_tag, job.job_id or ""))
         ]
         if len(found) != 1 or not which:
             several = f"{len(found)} jobs are" if found else "no job is"

@@ -47,7 +47,8 @@ class ServiceExecutor:
             device, earlier processes' too.
         max_qpu_seconds: QPU seconds that they may come to; None for no limit.
         fresh: Make new draws of PUBs that are in the ledger.
-        confirm: Told what all jobs of a PUB cost before the first one is sent, it says whether to; None: yes.
+        confirm: Told what all jobs of a PUB cost before the first one is sent, it says whether to; asked again each
+            time that what was sent has doubled, for nobody knows how many PUBs follow. None: yes.
         batch: Whether to send jobs in a `Batch`; where the account's plan has none, they go one by one.
         limits: Of one job.
         waiting: How long to wait for what.
@@ -84,6 +85,7 @@ class ServiceExecutor:
         self.max_qpu_seconds = max_qpu_seconds
         self.fresh = fresh
         self.confirm = confirm
+        self._priced = self._agreed = 0.0  # QPU seconds
         self.limits = limits or Limits()
         self.rep_delay = rep_delay
         self.waiting = waiting or Waiting()
@@ -227,15 +229,18 @@ class ServiceExecutor:
         return self._figures(request.pub, jobs, self._planning_ledger)[0]
 
     def _ask_before_paying(self, request: _Request, jobs: Sequence[Job]) -> None:
-        """Ask once, before the first job is sent."""
-        if self.confirm is None:
-            return
+        """Ask before the first job is sent, and again whenever all that was sent has doubled."""
         cost = total(request.unpaid(jobs))
-        if cost is None:
+        if self.confirm is None or cost is None:
             return
+        before, self._priced = self._priced, self._priced + cost.seconds
+        if self._priced <= self._agreed:
+            return
+        if before:
+            self.say(f"about {before:,.0f} s of the device's time were sent so far, and there is more:")
         if not self.confirm(cost):
-            raise InputError("nothing was sent: nobody said yes; say so with --yes")
-        self.confirm = None
+            raise InputError(f"nothing{' more' * bool(before)} was sent: nobody said yes; say so with --yes")
+        self._agreed = 2 * self._priced
 
     def _send(self, request: _Request, job: Job) -> None:
         """Send a job if nobody has; once the budget stops one, no more."""
