@@ -22,8 +22,8 @@ def run(tmp_path_factory):
     return run
 
 
-def export(run, folder):
-    return CliRunner().invoke(app, ["export", str(run.folder.path), "--to", str(folder), "--json"])
+def export(run, folder, *more):
+    return CliRunner().invoke(app, ["export", str(run.folder.path), "--to", str(folder), "--json", *more])
 
 
 def test_an_exported_model_is_the_runs_own_and_its_card_has_figures_and_verdict(run, tmp_path):
@@ -43,6 +43,10 @@ def test_an_exported_model_is_the_runs_own_and_its_card_has_figures_and_verdict(
     model = qs.HybridClassifier.from_pretrained(tmp_path / "digits")
     images = run.dataset().test.images[:5]
     assert torch.equal(model(images), run.model(images))
+
+    again = export(run, tmp_path / "digits")
+    assert (again.exit_code, "a model is there already" in again.stderr) == (2, True)
+    assert export(run, tmp_path / "digits", "--replace").exit_code == 0
 
     card = ModelCard.load(tmp_path / "digits" / "README.md")
     (accuracy,) = card.data.eval_results

@@ -54,6 +54,10 @@ def test_without_a_ledger_there_are_no_jobs_and_no_file_is_made(qshield, ledger)
     assert not ledger.exists()
 
 
+def test_jobs_alone_lists_them_as_json_too(qshield, ledger):
+    assert json.loads(qshield("jobs", "--json"))["jobs"] == []
+
+
 def test_list_and_show_need_no_network(standin, qshield, ledger):
     service = standin()
     with executor(ledger) as device:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from qshield_qiskit import catalog
 from qshield_qiskit.config import Settings, load_settings, named_sections
 from qshield_qiskit.errors import InputError
-from qshield_qiskit.overrides import expand, parse
+from qshield_qiskit.overrides import difference, expand, parse
 
 EXPERIMENTS = sorted(catalog.find("experiments"))
 
@@ -319,6 +319,38 @@ def test_expand_gives_every_combination_once(choices):
 def test_parse_reads_yaml_values():
     tree = parse(["a.b=1e-3", "a.c=[1, x]", "d=true", "e=null", "f='1'"], frozenset())
     assert tree == {"a": {"b": 1e-3, "c": [1, "x"]}, "d": True, "e": None, "f": "1"}
+
+
+@pytest.mark.parametrize("curve", ["1:5:5", "0:0.3:7", "2:4:3"])
+def test_a_curve_is_no_number_to_the_base_of_60(tmp_path, curve):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"dataset: digits\nattack: {{norm: l2, epsilon: {curve}}}\n")
+    start, stop, count = curve.split(":")
+    for found in (
+        load_settings(file),
+        load_settings("digits", ["attack.norm=l2", f"attack.epsilon={curve}"]),
+    ):
+        radii = found.attack.radii()
+        assert (len(radii), radii[0], radii[-1]) == (int(count), float(start), float(stop))
+
+
+@given(st.text(st.sampled_from("ab, :[]{}'\"#-1/=*&!|>%@`"), max_size=8))
+def test_a_difference_reads_back_as_it_was_whatever_the_text(text):
+    (typed,) = difference({"key": None}, {"key": text})
+    assert expand([typed]) == [[typed]]
+    assert parse([typed], frozenset()) == {"key": text}
+
+
+def test_a_step_may_be_a_fraction_as_a_radius_may():
+    found = load_settings("digits", ["training.defence=pgd", "training.defence.step_size=2/255"])
+    assert found.training.defence.step_size == pytest.approx(2 / 255)
+
+
+def test_shots_stay_with_another_backend(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("dataset: digits\nbackend: {name: paper_noise, p: 0.1, shots: 100, gradient: spsa}\n")
+    found = load_settings(file, ["backend=aer_ideal"]).backend
+    assert (found.build_options(), found.shots, found.gradient) == ({}, 100, "spsa")
 
 
 def test_another_circuit_or_backend_keeps_what_it_knows_and_leaves_the_rest(tmp_path):

@@ -14,7 +14,13 @@ from oracle import aer_outputs
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter, ParameterVector
 from qiskit.quantum_info import SparsePauliOp
-from qiskit_aer.noise import NoiseModel, ReadoutError, amplitude_damping_error, depolarizing_error
+from qiskit_aer.noise import (
+    NoiseModel,
+    ReadoutError,
+    amplitude_damping_error,
+    depolarizing_error,
+    pauli_error,
+)
 from random_circuits import NUM_INPUTS, NUM_WEIGHTS, W, X, circuits, noise_models
 from torch.autograd import gradcheck, gradgradcheck
 
@@ -75,6 +81,34 @@ def test_every_encoding_with_and_without_reuploading_equals_aer(encoding, reuplo
     circuit, noise = backend.transpile(template.circuit), backend.noise_model
     simulator = ExactSimulator(circuit, template.inputs, template.weights, None, noise, num_qubits=3)
     assert largest_error(simulator, circuit, noise, *random_values(simulator), 3) < 1e-9
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_an_error_of_measuring_comes_before_the_outcome_whether_or_not_the_circuit_measures(measured):
+    angle = ParameterVector("x", 2)
+    circuit = QuantumCircuit(2)
+    circuit.ry(angle[0], 0)
+    circuit.ry(angle[1], 1)
+    if measured:
+        circuit.measure_all()
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(pauli_error([("X", 0.1), ("I", 0.9)]), "measure")
+    noise.add_readout_error(ReadoutError([[0.95, 0.05], [0.2, 0.8]]), [1])
+    simulator = ExactSimulator(circuit, angle, ParameterVector("w", 0), None, noise)
+    x = torch.tensor([[0.4, 2.0]], dtype=torch.float64)
+    one = torch.sin(x / 2).square()[0] * 0.8 + 0.1  # flipped one time in ten
+    first, second = one[0], one[1] * 0.8 + (1 - one[1]) * 0.05
+    expected = torch.stack(
+        [(1 - first) * (1 - second), first * (1 - second), (1 - first) * second, first * second]
+    )
+    torch.testing.assert_close(simulator(x, torch.zeros(0, dtype=torch.float64))[0], expected)
+
+
+def test_a_circuit_that_only_encodes_is_not_spread_over_all_paulis():
+    template = catalog.load_circuit("none", 11, ansatz="none")
+    simulator = ExactSimulator(template.circuit, template.inputs, template.weights, None, None)
+    x = torch.rand(2, template.num_inputs, dtype=torch.float64)
+    assert simulator(x, torch.zeros(0, dtype=torch.float64)).sum(1).tolist() == pytest.approx([1, 1])
 
 
 @both_precisions

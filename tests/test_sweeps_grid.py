@@ -62,6 +62,12 @@ def test_an_attack_that_no_group_would_run_is_refused(typed):
     assert len(cells("attack.epsilon=0.1,0.2")) == 2
 
 
+@pytest.mark.parametrize("typed", ["sweep.axes.seed=[0]", "sweep.attacks.pgd=[attack=pgd]"])
+def test_a_part_of_a_section_is_refused_for_the_rest_would_be_lost(typed):
+    with pytest.raises(InputError, match="give the whole of sweep"):
+        cells(typed, experiment="paper/digits")
+
+
 def test_a_device_in_a_sweep_needs_a_budget():
     with pytest.raises(InputError, match="backend=ibm_torino: in a sweep nobody is asked"):
         cells("backend=ibm_torino")

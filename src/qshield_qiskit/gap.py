@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -89,9 +90,9 @@ def compare_run(
             for target, (clean, attacked) in zip((first, *others), found, strict=True)
         ],
     }
-    asked = json.dumps([names, sorted(rest)])
-    key = f"comparisons/{'-'.join(names)}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}.json"
-    run.folder.write_json(key.replace(":", "_"), comparison)
+    digest = hashlib.sha256(json.dumps([names, sorted(rest)]).encode()).hexdigest()[:8]
+    short = "-".join(Path(name).stem for name in names).replace(":", "_")
+    run.folder.write_json(f"comparisons/{short}-{digest}.json", comparison)
     return comparison
 
 

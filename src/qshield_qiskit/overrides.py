@@ -22,6 +22,9 @@ Tree = dict[str, Any]
 
 _KEY = re.compile(r"\w+(\.\w+)*")
 
+_BASE_60 = re.compile(r"[-+]?\d[\d_]*(:\d+)+(\.\d*)?")
+"""What YAML 1.1 takes for a number of minutes and seconds; to us 1:5:5 is a curve."""
+
 _EXPECTED = {
     "int": "a whole number",
     "float": "a number",
@@ -51,7 +54,8 @@ def parse(dotted: Sequence[str], named: Set[str]) -> Tree:
         key, equals, value = override.partition("=")
         if not equals or not _KEY.fullmatch(key):
             raise InputError(f"override {override!r}: expected key=value, such as training.epochs=5")
-        full.append(f"{key}.name={value}" if key in named else override)
+        value = json.dumps(value) if _BASE_60.fullmatch(value) else value
+        full.append(f"{key}.name={value}" if key in named else f"{key}={value}")
     try:
         return _plain(OmegaConf.from_dotlist(full))
     except (yaml.YAMLError, OmegaConfBaseException) as error:
@@ -91,11 +95,21 @@ def read_yaml(path: Path, named: Set[str]) -> Tree:
     try:
         content = OmegaConf.load(path)
         tree = _plain(content) if OmegaConf.is_dict(content) else None
+        written = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise InputError(f"{path}: cannot be read as YAML: {_one_line(error)}") from error
     if tree is None:
         raise InputError(f"{path}: expected settings such as 'seed: 0', one a line, but it holds no mapping")
-    return _in_full(tree, named)
+    return _in_full(_as_written(tree, written), named)
+
+
+def _as_written(value: Any, text: Any) -> Any:
+    """Take back what YAML made of numbers to the base of 60, given the same tree as it is written."""
+    if isinstance(value, dict):
+        return {key: _as_written(below, text.get(str(key))) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_as_written(*pair) for pair in zip(value, text, strict=True)]
+    return text if isinstance(text, str) and _BASE_60.fullmatch(text) else value
 
 
 def _in_full(tree: Tree, named: Set[str], prefix: str = "") -> Tree:
@@ -131,8 +145,23 @@ def difference(base: Tree, other: Tree, prefix: str = "") -> list[str]:
         if isinstance(value, dict) and isinstance(before, dict):
             found += difference(before, value, f"{prefix}{key}.")
         elif value != before:
-            found.append(f"{prefix}{key}={json.dumps(value) if not isinstance(value, str) else value}")
+            found.append(f"{prefix}{key}={_typed(value)}")
     return found
+
+
+def _typed(value: Any) -> str:
+    """Write a value so that it reads back as itself, and makes no axis."""
+    if isinstance(value, str) and "," not in value and _value(value) == value:
+        return value
+    return json.dumps(value)
+
+
+def _value(text: str) -> Any:
+    """Read a value as YAML; None where it is none."""
+    try:
+        return parse([f"value={text}"], frozenset())["value"]
+    except InputError:
+        return None
 
 
 def look_up(tree: Tree, key: str) -> Any:
@@ -234,10 +263,11 @@ def _leaf(key: int | str, value: object) -> list[str]:
 
 
 def _split_at_commas(value: str) -> list[str]:
-    parts, depth, quote = [""], 0, ""
+    parts, depth, quote, escaped = [""], 0, "", False
     for character in value:
         if quote:
-            quote = "" if character == quote else quote
+            quote = "" if character == quote and not escaped else quote
+            escaped = quote == '"' and character == "\\" and not escaped
         elif character in "'\"":
             quote = character
         depth += (character in "[{(") - (character in ")}]") if not quote else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -191,7 +192,8 @@ def evaluate(run: Run, dotted: Sequence[str] = (), *, terms: Terms | None = None
         figures["stopped"] = stopped
     asked = json.dumps([settings.backend.model_dump(mode="json"), len(images)], sort_keys=True)
     digest = hashlib.sha256(asked.encode()).hexdigest()[:8]
-    run.folder.write_json(f"evaluations/{settings.backend.name}-{digest}.json", figures)
+    name = Path(settings.backend.name).stem  # it may be a file
+    run.folder.write_json(f"evaluations/{name}-{digest}.json", figures)
     return figures
 
 
@@ -227,10 +229,10 @@ def training_command(run: Run) -> str:
     try:
         plain = config.load_settings(run.config.experiment)
     except InputError:  # a file of the user's
-        return f"qshield train {run.folder.path / CONFIG}"
+        return shlex.join(["qshield", "train", str(run.folder.path / CONFIG)])
     changed = overrides.difference(plain.model_dump(mode="json"), run.config.model_dump(mode="json"))
     kept = [override for override in changed if not override.startswith(("runs=", "data.root=", "seed="))]
-    return " ".join(["qshield train", run.config.experiment, f"seed={run.config.seed}", *kept])
+    return shlex.join(["qshield", "train", run.config.experiment, f"seed={run.config.seed}", *kept])
 
 
 def describe(settings: Settings) -> str:

@@ -9,7 +9,9 @@ import typer
 
 from qshield_qiskit import runs
 from qshield_qiskit.cli.console import Json, emit, stdout, stdout_kept_for_json
+from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
+from qshield_qiskit.models.pretrained import TENSORS
 from qshield_qiskit.reporting.model_card import model_card
 from qshield_qiskit.reporting.robustness import read_run
 
@@ -19,6 +21,9 @@ def command(
     to: Annotated[
         Path | None, typer.Option(help="The folder; models/<experiment> unless given.", file_okay=False)
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of a model that is there already.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Export a trained, attacked and judged model: safetensors, settings, circuit, and a card with its figures.
@@ -27,6 +32,8 @@ def command(
     """
     run = runs.load_run(which)
     folder = to or Path("models") / run.config.experiment
+    if (folder / TENSORS).exists() and not replace:
+        raise InputError(f"{folder}: a model is there already; say --replace, or another folder with --to")
     with stdout_kept_for_json(json):
         attacked = read_run(run.folder, runs.describe(run.config))
         card = model_card(attacked, runs.training_command(run), folder)

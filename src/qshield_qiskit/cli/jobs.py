@@ -31,9 +31,9 @@ Which = Annotated[
 
 
 @app.callback(invoke_without_command=True)
-def _jobs(context: typer.Context) -> None:
+def _jobs(context: typer.Context, json: Json = False) -> None:
     if context.invoked_subcommand is None:
-        list_jobs()
+        list_jobs(json=json)
 
 
 @app.command("list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -65,6 +66,8 @@ def command(
         stdout.print("nothing would be sent: the job ledger has it all", highlight=False)
     for job in plan.jobs:
         stdout.print(f"job   {job.job_id or job.tag}  {job.state}", highlight=False, soft_wrap=True)
-    words = " ".join(["qshield", "submit" if dry_run else "evaluate", str(run.folder.path), *dotted])
+    words = shlex.join(
+        ["qshield", "submit" if dry_run else "evaluate", str(run.folder.path), *dotted, *["--fresh"] * fresh]
+    )
     watch = "" if dry_run else "qshield jobs watch, then "
     stdout.print(f"next  {watch}{words}", highlight=False, soft_wrap=True)

@@ -23,6 +23,7 @@ def number(value: object) -> object:
 
 
 Radius = Annotated[float, BeforeValidator(number), Field(gt=0, le=1)]
+StepSize = Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(number)]
 """A radius in pixel values, such as 0.1 or 8/255."""
 
 
@@ -63,7 +64,7 @@ class DefenceSettings(Section):
     """Epochs over which the radius grows from 0."""
     steps: Count = 4
     """Steps of pgd and trades."""
-    step_size: Positive | None = None
+    step_size: StepSize = None
     """Length of a step; null: 2.5 epsilon / steps, and 1.25 epsilon for fast, epsilon for free."""
     random_start: bool = True
     """Whether perturbations start at a random point of the ball."""

@@ -14,6 +14,7 @@ from qshield_qiskit import catalog, overrides
 from qshield_qiskit.config.robustness import AttackSettings, CertificateSettings, VerdictSettings
 from qshield_qiskit.config.section import Section
 from qshield_qiskit.config.sections import (
+    SAMPLING,
     BackendSettings,
     CircuitSettings,
     DatasetSettings,
@@ -26,6 +27,8 @@ from qshield_qiskit.config.sweep import SweepSettings
 from qshield_qiskit.errors import InputError
 
 DEFAULT_EXPERIMENT = "digits"
+
+_PART_OF_A_GRID = re.compile(r"sweep\.(axes|attacks)\.")
 
 
 class Settings(Section):
@@ -112,6 +115,12 @@ def load_sweep(experiment: str | Path | None = None, dotted: Sequence[str] = ())
     Raises:
         InputError: As for `load_settings`.
     """
+    for override in dotted:
+        if _PART_OF_A_GRID.match(override):
+            whole = ".".join(override.split(".")[:2])
+            raise InputError(
+                f"{override}: give the whole of {whole}, such as {whole}={{...}}, or choose by axis=value"
+            )
     changes = overrides.parse(dotted, named_sections())
     found, content = _read(experiment, changes)
     given = content.get("sweep") or {}
@@ -148,8 +157,10 @@ def _leave_behind(content: dict[str, Any], changes: dict[str, Any], section: str
         return
     declared = catalog.declared_settings(f"{section}s", name)
     if declared is not None:
-        kept = declared | {"name", "num_qubits"}
+        kept = declared | {"name", "num_qubits", *(SAMPLING if section == "backend" else ())}
         content[section] = {key: value for key, value in own.items() if key in kept}
+        if isinstance(options := own.get("options"), dict):
+            content[section]["options"] = {key: value for key, value in options.items() if key in declared}
 
 
 def validate(content: dict[str, Any]) -> Settings:

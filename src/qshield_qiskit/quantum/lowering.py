@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.circuit import ControlFlowOp, Instruction, Parameter, ParameterExpression
+from qiskit.circuit import ControlFlowOp, Instruction, Measure, Parameter, ParameterExpression
 from qiskit.quantum_info import Operator, Pauli, SuperOp
 from qiskit_aer.noise import NoiseModel
 from qiskit_aer.noise.errors.base_quantum_error import QuantumChannelInstruction
@@ -92,7 +92,8 @@ def lower(
     """Flatten a circuit, each instruction followed by its noise.
 
     Args:
-        circuit: What runs: transpiled, its angles still in the user's parameters. Measurements at its end are ignored.
+        circuit: What runs: transpiled, its angles still in the user's parameters. All qubits that were the user's are
+            measured at its end, whether it says so or not; an error of `measure` comes before the outcome, as in Aer.
         noise_model: The Aer noise model it runs under.
         num_logical: How many of the qubits were the user's own before transpiling; all of them by default.
 
@@ -122,6 +123,10 @@ def lower(
         channel = None if operation.name in NEVER_NOISY else tables.channel(operation, qubits)
         if channel is not None:
             operations.append(Channel(channel, qubits))
+    for position in positions:  # read at the end, whether or not the circuit says so
+        channel = None if position in measured else tables.channel(Measure(), (position,))
+        if channel is not None:
+            operations.append(Channel(channel, (position,)))
     # A device has qubits to spare: the state spans those that are used or read, and they are numbered anew.
     active = sorted({*positions, *(qubit for operation in operations for qubit in operation.qubits)})
     number = {qubit: i for i, qubit in enumerate(active)}

@@ -94,4 +94,6 @@ def _estimate(circuit: GroupedCircuit, num_outputs: int, samples: int, engine: E
             bool(segment.independent) and fused <= direct and samples * rows * size <= MAX_FUSED_ENTRIES
         )
         total += pass_through(segment.dependent, NOMINAL_BATCH) + (fused if fuse[-1] else direct)
+    if transfer and not circuit.segments:  # the readout alone, on all prefixes
+        total += CALL + scale * NOMINAL_BATCH * num_outputs * size
     return Plan(engine, tuple(fuse), total)

@@ -21,7 +21,6 @@ from qshield_qiskit.robustness.attacks.victim import Images, RememberingVictim, 
 Norm = Literal["linf", "l2", "l0"]
 
 Steps = Annotated[int, Field(ge=1)]
-StepSize = Annotated[float | None, Field(gt=0)]
 
 PROBED = 8
 """Images that show whether a model answers alike every time."""

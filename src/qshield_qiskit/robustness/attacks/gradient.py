@@ -7,7 +7,8 @@ from typing import ClassVar
 from art.attacks.evasion import FastGradientMethod, MomentumIterativeMethod, ProjectedGradientDescent
 
 from qshield_qiskit.config import NotNegative
-from qshield_qiskit.robustness.attacks.base import Attack, Norm, Steps, StepSize, Task
+from qshield_qiskit.config.defence import StepSize
+from qshield_qiskit.robustness.attacks.base import Attack, Norm, Steps, Task
 from qshield_qiskit.robustness.attacks.victim import Images
 
 ROUND_TRIP = 2.5
