@@ -202,7 +202,10 @@ def test_refusals_are_one_line(standin, qshield, ledger, monkeypatch):
 def test_watch_is_stopped_by_the_keyboard_and_nothing_is_lost(standin, qshield, ledger):
     service = standin(held=True)
     submit(ledger)
-    command = [sys.executable, "-m", "qshield_qiskit", "jobs", "watch", "--seconds", "0.1"]
+    # A suite in the background ignores Ctrl-C, and so would what it starts.
+    hearing = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    started = f"{hearing}from qshield_qiskit.cli import main; main()"
+    command = [sys.executable, "-c", started, "jobs", "watch", "--seconds", "0.1"]
     environment = {**os.environ, **service.environment, "QSHIELD_LEDGER": str(ledger)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         first = next(iter(service.jobs))

@@ -65,7 +65,7 @@ def test_list_shows_everything_and_where_it_is_from():
 
 
 def test_a_table_in_a_pipe_is_not_cut():
-    lines = CliRunner().invoke(app, ["list", "experiments"]).stdout.splitlines()
+    lines = CliRunner().invoke(app, ["list", "experiments"], env={"COLUMNS": None}).stdout.splitlines()
     assert "…" not in "".join(lines)
     assert len(lines) == 2 + len(catalog.find("experiments"))  # title, headings, and none is folded
 

@@ -303,7 +303,10 @@ def test_the_figures_show_the_figures_of_the_tables(swept):
     rows = from_parquet(swept[0].path / "results.parquet")
     plates = sweep_plates(rows)
     overview = {row[0]: row[3:5] for row in sheets(rows)[0].rows}
-    paired = {row[1]: row[4:6] for row in next(s for s in sheets(rows) if "twin" in s.title).rows}
+    paired = {
+        row[1]: row[4:6]
+        for row in next(s for s in sheets(rows) if s.title == "Second branch against none").rows
+    }
     for position, group in enumerate(("weak", "strong")):
         axes = plates[WORST].figure.axes[position]
         means = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
