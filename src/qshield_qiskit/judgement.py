@@ -11,7 +11,7 @@ from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.outcomes import identity, keep_outcome, presets
-from qshield_qiskit.reporting.recording import find_row, image_set, put_row, put_worst_cases
+from qshield_qiskit.reporting.recording import find_row, put_row, put_worst_cases
 from qshield_qiskit.reporting.robustness import VERDICT
 from qshield_qiskit.robustness.attacking import attack
 from qshield_qiskit.robustness.attacks import choose
@@ -64,7 +64,6 @@ def attack_run(
         chosen = {name: method for name, method in chosen.items() if method.can_target} or chosen
     maker = None if source is None else _source_model(source, target)
     stand_in = None if settings.bpda is None else _stand_in(target)
-    images = image_set(range(len(target.labels)), target.settings.data.test_images)
     rows: list[Row] = []
     with runs.conversation(target.model):
         for name, method in chosen.items():
@@ -73,7 +72,7 @@ def attack_run(
                     continue  # a curve's start, where nothing is changed and nobody fooled
                 norm = settings.norm or method.norms[0]
                 asked = identity(name, norm, epsilon, method.model_dump(), target, source)
-                there = None if anew else find_row(run.folder, asked, images)
+                there = None if anew else find_row(run.folder, asked, target.image_set)
                 if there is not None:
                     rows.append(put_row(run.folder, there | {"presets": presets(settings)}))
                     continue

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qshield_qiskit.config import AttackSettings
 from qshield_qiskit.errors import BudgetSpent
-from qshield_qiskit.reporting.recording import image_set, put_row, shares, write_arrays
+from qshield_qiskit.reporting.recording import put_row, shares, write_arrays
 from qshield_qiskit.robustness.attacks import PRESETS
 from qshield_qiskit.robustness.detection import branch_disagreement, detection_auroc
 from qshield_qiskit.robustness.outcome import Outcome
@@ -31,7 +31,7 @@ def keep_outcome(run: Run, outcome: Outcome, target: Subject, source: Run | None
     settings = target.settings
     count, attacked, fooled = len(outcome.labels), outcome.attacked, int(outcome.fooled.sum())
     asked = identity(outcome.attack, outcome.norm, outcome.epsilon, outcome.parameters, target, source)
-    asked["image_set"] = image_set(range(count), settings.data.test_images)
+    asked["image_set"] = target.image_set
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:8]
     radius = "" if outcome.epsilon is None else f"-{outcome.epsilon:.4g}"
     key = f"{outcome.attack}-{outcome.norm}{radius}-{digest}"

@@ -12,6 +12,7 @@ from qshield_qiskit.config import Settings
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
+from qshield_qiskit.reporting.recording import image_set
 from qshield_qiskit.runs import Run
 
 KEYS = ("backend", "attack", "verdict", "certificate", "evaluation", "data.root", "data.mirror")
@@ -33,6 +34,11 @@ class Subject:
     model: HybridClassifier
     images: torch.Tensor
     labels: torch.Tensor
+
+    @property
+    def image_set(self) -> str:
+        """The name of its images, so that two attacks can be seen to be about the same ones."""
+        return image_set(range(len(self.labels)), self.settings.data.test_images)
 
 
 def subject(

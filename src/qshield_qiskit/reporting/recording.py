@@ -64,6 +64,8 @@ def put_row(folder: RunFolder, row: Row) -> Row:
     for old in replaced:
         if old["image_set"] == row["image_set"] and "presets" in row:
             row = row | {"presets": sorted({*row["presets"], *old.get("presets", [])})}
+    if replaced == [row]:
+        return row
     folder.write_json(ROBUSTNESS, [*(old for old in rows if old not in replaced), row])
     return row
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,6 @@ from qshield_qiskit.training.parts import dropping, trained_alone
 from qshield_qiskit.training.progress import EpochProgress
 from qshield_qiskit.training.quiet import quiet_lightning
 from qshield_qiskit.training.task import ClassifierTask
-
-SPAWNED = {"ddp": "ddp_spawn"}
-"""By strategy, the one taken instead: Lightning's plain ddp would start our whole command once for every process."""
-OF_ONE_BRANCH = {"ddp": "ddp_spawn_find_unused_parameters_true"}
-"""The same for a hybrid of which one branch does not predict, whose weights get no gradient."""
 
 
 def fit(
@@ -103,8 +98,8 @@ def fit(
             threads=settings.threads,
         )
         with quiet_lightning(), _deterministic(), _interruptible():
-            spawned = SPAWNED if model.template is None or model.mixes_branches else OF_ONE_BRANCH
-            trainer = _trainer(settings, spawned, [keeper, *([EpochProgress(keeper)] if progress else [])])
+            callbacks = [keeper, *([EpochProgress(keeper)] if progress else [])]
+            trainer = _trainer(settings, _strategy(settings.strategy, model), callbacks)
             trainer.fit(
                 task,
                 Batches(dataset.train, batch_size, shuffle_seed=seed, replays=replays),
@@ -116,13 +111,24 @@ def fit(
     return history.read(folder / HISTORY)
 
 
-def _trainer(settings: TrainingSettings, spawned: Mapping[str, str], callbacks: list[Any]) -> Trainer:
+def _strategy(name: str, model: HybridClassifier) -> str:
+    """Name a strategy as Lightning does; its plain ddp would start our whole command once for every process.
+
+    A branch that does not predict has weights without a gradient, which the processes must not wait for.
+    """
+    if name != "ddp":
+        return name
+    all_predict = model.template is None or model.mixes_branches
+    return "ddp_spawn" if all_predict else "ddp_spawn_find_unused_parameters_true"
+
+
+def _trainer(settings: TrainingSettings, strategy: str, callbacks: list[Any]) -> Trainer:
     try:
         return Trainer(
             max_epochs=settings.epochs,
             accelerator=settings.accelerator,
             devices=settings.devices,
-            strategy=spawned.get(settings.strategy, settings.strategy),
+            strategy=strategy,
             precision=settings.precision,
             callbacks=callbacks,
             logger=False,

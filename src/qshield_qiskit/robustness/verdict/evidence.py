@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -202,9 +203,8 @@ class Evidence:
 
         One that every attack found wrong before it began, as happens to random models, is not standing.
         """
-        outcomes = self.strongest()
-        fooled = torch.stack([outcome.fooled for outcome in outcomes]).any(dim=0)
-        return torch.stack([outcome.correct for outcome in outcomes]).any(dim=0).to(fooled.device) & ~fooled
+        attacked, fooled = union(self.strongest())
+        return attacked & ~fooled
 
 
 class Frozen(nn.Module):
@@ -220,6 +220,12 @@ class Frozen(nn.Module):
         with seeded(self.seed):
             logits: Tensor = self.model(images)
         return logits
+
+
+def union(outcomes: Sequence[Outcome]) -> tuple[Tensor, Tensor]:
+    """Say of the same images which of them any attack tried, and which of those any attack fooled, (B,) each."""
+    attacked = torch.stack([outcome.correct for outcome in outcomes]).any(dim=0).cpu()
+    return attacked, torch.stack([outcome.fooled for outcome in outcomes]).any(dim=0).cpu() & attacked
 
 
 def scale(logits: Tensor) -> float:

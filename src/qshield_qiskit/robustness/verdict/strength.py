@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.robustness.attacked_model import AttackedModel
 from qshield_qiskit.robustness.outcome import Outcome
 from qshield_qiskit.robustness.verdict.check import Check, all_but_one, does_not_apply
-from qshield_qiskit.robustness.verdict.evidence import Evidence
+from qshield_qiskit.robustness.verdict.evidence import Evidence, union
 
 POINT = 0.01
 AGREEMENT = 1.5
@@ -63,7 +62,7 @@ def budget(evidence: Evidence) -> Check:
 def unbounded(evidence: Evidence) -> Check:
     """Without a bound everything must break: cross-entropy PGD at epsilon 1, and minimum-norm attacks."""
     pgd = evidence.attack("pgd", epsilon=1.0, steps=evidence.effort.steps, restarts=1)
-    attacked, fooled = _union(evidence.minimum_norm)
+    attacked, fooled = union(evidence.minimum_norm)
     tried = {
         "PGD at epsilon 1": (pgd.attacked, int(pgd.fooled.sum())),
         "minimum-norm attacks": (int(attacked.sum()), int(fooled.sum())),
@@ -148,12 +147,6 @@ def _walk(evidence: Evidence, images: Tensor, labels: Tensor) -> tuple[Tensor, T
         length = 2 * epsilon * (1 - step / steps) / 10  # it shrinks to nothing, so that the path can settle
         x = (x + length * gradient.sign()).clamp(start - epsilon, start + epsilon).clamp(0, 1)
     return torch.stack(losses), torch.stack(fooled)
-
-
-def _union(outcomes: Sequence[Outcome]) -> tuple[Tensor, Tensor]:
-    """Say of the same images which of them any attack tried, and which of those any attack fooled, (B,) each."""
-    attacked = torch.stack([outcome.correct for outcome in outcomes]).any(dim=0).cpu()
-    return attacked, torch.stack([outcome.fooled for outcome in outcomes]).any(dim=0).cpu() & attacked
 
 
 def _interval(outcome: Outcome) -> tuple[float, float]:
