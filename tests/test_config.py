@@ -334,6 +334,19 @@ def test_a_curve_is_no_number_to_the_base_of_60(tmp_path, curve):
         assert (len(radii), radii[0], radii[-1]) == (int(count), float(start), float(stop))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "evaluation: {batch_size: 7}\nverdict: ${evaluation}\n",
+        "evaluation: &same {batch_size: 7}\nverdict:\n  <<: *same\n",
+    ],
+)
+def test_what_is_written_by_reference_is_read_as_it_is(tmp_path, text):
+    file = tmp_path / "mine.yaml"
+    file.write_text("dataset: digits\n" + text)
+    assert load_settings(file).verdict.batch_size == 7
+
+
 @given(st.text(st.sampled_from("ab, :[]{}'\"#-1/=*&!|>%@`"), max_size=8))
 def test_a_difference_reads_back_as_it_was_whatever_the_text(text):
     (typed,) = difference({"key": None}, {"key": text})

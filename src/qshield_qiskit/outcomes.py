@@ -100,7 +100,7 @@ def _outcome_arrays(outcome: Outcome, target: Subject) -> dict[str, NDArray[Any]
     if target.model.template is not None:
         with contextlib.suppress(
             BudgetSpent
-        ):  # the outcome counts, also where a device has no time left for this
+        ):  # a device with no time left for this: the outcome counts still
             clean, adversarial = (_branches(target, images) for images in (target.images, outcome.examples))
             arrays |= {f"{name}_clean": values for name, values in clean.items()}
             attacked = outcome.correct.cpu()

@@ -104,10 +104,13 @@ def read_yaml(path: Path, named: Set[str]) -> Tree:
 
 
 def _as_written(value: Any, text: Any) -> Any:
-    """Take back what YAML made of numbers to the base of 60, given the same tree as it is written."""
-    if isinstance(value, dict):
+    """Take back what YAML made of numbers to the base of 60, given the same tree as it is written.
+
+    Where it is written otherwise, by an alias or an interpolation, the value stays.
+    """
+    if isinstance(value, dict) and isinstance(text, dict):
         return {key: _as_written(below, text.get(str(key))) for key, below in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list) and isinstance(text, list):
         return [_as_written(*pair) for pair in zip(value, text, strict=True)]
     return text if isinstance(text, str) and _BASE_60.fullmatch(text) else value
 
