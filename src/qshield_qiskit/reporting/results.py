@@ -160,6 +160,7 @@ def _item(block: Block, images: NDArray[np.int64], command: str) -> dict[str, An
     shares = {name: Share(int(_fooled(row, images).sum()), len(images)) for name, row in block.rows.items()}
     worst = Share(int(block.worst_case(images).sum()), len(images))
     first, verdict = block.figures, block.verdict
+    on_its_own = block.backend == run.own_backend  # where the clean accuracy was measured
     return {
         "dataset": run.dataset,
         "model": model_name(settings),
@@ -173,9 +174,7 @@ def _item(block: Block, images: NDArray[np.int64], command: str) -> dict[str, An
         "seed": settings["seed"],
         "n": first["n"],
         "common_images": len(images),
-        "odr": run.metrics["odr"]
-        if block.backend == run.own_backend
-        else None,  # it was measured on that one
+        "odr": run.metrics["odr"] if on_its_own else None,
         "odr_n": run.metrics["n"],
         "asr": {name: share.value for name, share in shares.items()},
         "asr_interval": {name: [share.low, share.high] for name, share in shares.items()},

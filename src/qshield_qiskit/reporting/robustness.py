@@ -211,7 +211,7 @@ class RobustRun:
         path = self.folder.path.resolve()
         return f"{path.parent.name}/{path.name}"
 
-    @property
+    @cached_property
     def dataset(self) -> str:
         """The name of its data set, or the file of one of one's own."""
         chosen = yaml.safe_load(self.config)["dataset"]
@@ -225,7 +225,7 @@ class RobustRun:
         judged = f"{name} {self.verdict.get('backend_options') or ''}".rstrip() if name else self.own_backend
         return self.verdict if judged == backend else None
 
-    @property
+    @cached_property
     def own_backend(self) -> str | None:
         """The backend it was trained on, worded as `Row.backend`."""
         try:
