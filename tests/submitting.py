@@ -11,7 +11,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 
 from qshield_qiskit.devices.backend import Backend
-from qshield_qiskit.devices.jobs import draws, ledger, sending, submission
+from qshield_qiskit.devices.jobs import draws, rows, sending, submission
 from qshield_qiskit.devices.jobs.cost import Limits
 from qshield_qiskit.devices.jobs.ledger import Ledger
 from qshield_qiskit.devices.jobs.reaching import Waiting
@@ -94,7 +94,7 @@ MOMENTS = {
     "accepted": lambda: setattr(sending, "submit", after(sending.submit)),
     "identified": lambda: setattr(Ledger, "submitted", after(Ledger.submitted)),
     "fetched": lambda: setattr(Ledger, "finish", die),
-    "storing": lambda: setattr(ledger, "_set", in_a_transaction(ledger._set)),
+    "storing": lambda: setattr(rows, "change", in_a_transaction(rows.change)),
     "stored": lambda: setattr(Ledger, "finish", after(Ledger.finish)),
 }
 """When to die: what to change in a process so that it is killed there, with signal 9."""

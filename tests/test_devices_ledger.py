@@ -19,11 +19,10 @@ from qiskit.circuit import ParameterVector
 from qiskit.quantum_info import SparsePauliOp
 from submitting import processes
 
-from qshield_qiskit.devices.jobs import ledger as ledger_module
 from qshield_qiskit.devices.jobs.draws import Draws
 from qshield_qiskit.devices.jobs.job import Ask
-from qshield_qiskit.devices.jobs.ledger import BudgetReached, Ledger, default_path, is_held
-from qshield_qiskit.devices.jobs.ownership import is_running, this_process
+from qshield_qiskit.devices.jobs.ledger import BudgetReached, Ledger, default_path
+from qshield_qiskit.devices.jobs.ownership import LEASE_SECONDS, is_running, this_process
 from qshield_qiskit.devices.primitives import PrimitiveOptions
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.pub import Pub
@@ -167,7 +166,7 @@ def test_whoever_was_killed_holds_nothing(ledger):
     assert begun.wait(60)
     held = ledger.read(job)
     assert is_running(held.owner)
-    assert is_held(held)
+    assert held.is_held
     assert ledger.adopt(job) is None
     process.kill()
     process.join()
@@ -180,9 +179,9 @@ def test_a_process_of_another_machine_holds_a_job_for_a_while(ledger):
     sent = begin(ledger, job)
     elsewhere = replace(sent, owner="another-host:1:1")
     assert is_running(elsewhere.owner) is None
-    assert is_held(elsewhere)
-    earlier = datetime.now(UTC) - timedelta(seconds=ledger_module.LEASE_SECONDS + 1)
-    assert not is_held(replace(elsewhere, claimed_at=earlier.isoformat()))
+    assert elsewhere.is_held
+    earlier = datetime.now(UTC) - timedelta(seconds=LEASE_SECONDS + 1)
+    assert not replace(elsewhere, claimed_at=earlier.isoformat()).is_held
 
 
 def test_a_number_that_another_process_has_now_does_not_count():

@@ -407,6 +407,16 @@ def test_nobody_pays_without_a_yes_which_holds_until_the_price_has_doubled(stand
     assert [line for line in said if "there is more" in line]
 
 
+def test_jobs_are_sent_to_a_paused_queue_which_is_told(standin, ledger):
+    service = standin()
+    service.devices["ibm_standin"].paused = True
+    said = []
+    with executor(ledger, say=said.append) as device, device.submitting() as plan:
+        device.run(pub())
+    assert (len(plan.jobs), service.submissions) == (2, 2)
+    assert said == ["the queue of ibm_standin is paused: its jobs wait until IBM resumes it"]
+
+
 def test_a_plan_without_batches_gets_jobs_one_by_one(standin, ledger, undisturbed):
     service = standin(faults=[Fault("POST /sessions", "403", times=99)])
     with executor(ledger) as device:

@@ -14,7 +14,7 @@ from rich.live import Live
 from qshield_qiskit.cli.console import Json, console, emit, stdout
 from qshield_qiskit.cli.job_tables import job_table, jobs_table, states
 from qshield_qiskit.devices.jobs.job import STATES, Job
-from qshield_qiskit.devices.jobs.ledger import Ledger, is_held
+from qshield_qiskit.devices.jobs.ledger import Ledger
 from qshield_qiskit.errors import InputError, unknown
 
 app = typer.Typer(
@@ -95,7 +95,7 @@ def watch(
             while True:
                 jobs = collector.bring_in(jobs)
                 live.update(jobs_table(jobs), refresh=True)
-                if not any(job.state == "submitted" or is_held(job) for job in jobs):
+                if not any(job.state == "submitted" or job.is_held for job in jobs):
                     break
                 time.sleep(seconds)
         _report(ledger, jobs, json)
@@ -152,7 +152,7 @@ def _report(ledger: Ledger, jobs: Sequence[Job], json: bool) -> None:
     if jobs:
         stdout.print(jobs_table(jobs))
     console.print(states(jobs) or f"no jobs are on their way in {ledger.path}")
-    if any(job.state == "submitting" and not is_held(job) for job in jobs):
+    if any(job.state == "submitting" and not job.is_held for job in jobs):
         console.print(
             "the service does not have those that are submitting; the command that wanted them sends them again"
         )

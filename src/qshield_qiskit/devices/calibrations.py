@@ -80,7 +80,7 @@ def of_device(name: str, num_qubits: int = 1) -> Calibration:
     """
     if not name.startswith(LIVE_PREFIX):
         return take_snapshot(fake_device(name))
-    device = find_device(open_service(), None if name == LEAST_BUSY else name, num_qubits, to_run=False)
+    device = find_device(open_service(), None if name == LEAST_BUSY else name, num_qubits)
     with speaking(device.name):
         return take_snapshot(device)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from qshield_qiskit.files import write_atomically
 from qshield_qiskit.intervals import wilson_interval
@@ -137,8 +137,7 @@ def _put_worst_case(folder: RunFolder, ball: tuple[Any, ...], first: Row) -> Row
         and row["image_set"] == first["image_set"]
     ]
     outcomes = [read_outcome(folder, row) for row in members]
-    correct = np.logical_and.reduce([outcome["correct"] for outcome in outcomes])
-    fooled = np.logical_or.reduce([outcome["fooled"] for outcome in outcomes]) & correct
+    correct, fooled = fooled_by_any((outcome["correct"], outcome["fooled"]) for outcome in outcomes)
     name = f"{WORST_CASE}-{first['norm']}-{first['epsilon']:.4g}-{digest((*ball, first['image_set']))}"
     row = {
         "attack": WORST_CASE,
@@ -161,21 +160,37 @@ def _put_worst_case(folder: RunFolder, ball: tuple[Any, ...], first: Row) -> Row
 
 
 def worst_case_share(folder: RunFolder, rows: Sequence[Row]) -> float | None:
-    """Give the share of the images, of those that were attacked, that any bounded attack among rows fooled.
+    """Give the share of the images, of those that were attacked, that any attack in the largest ball fooled.
 
     Args:
         folder: The run's folder.
-        rows: Of one set of images; those of the largest ball in the sup norm count, or else in another norm.
+        rows: Of one set of images; see `largest_ball` for those that count.
     """
-    bounded = [row for row in rows if row["epsilon"] is not None and row["attack"] != WORST_CASE]
-    if not bounded:
+    outcomes = [read_outcome(folder, row) for row in largest_ball(rows)]
+    if not outcomes:
         return None
-    ball = max((row["norm"] == "linf", row["epsilon"], row["norm"]) for row in bounded)
-    members = [row for row in bounded if (row["epsilon"], row["norm"]) == ball[1:]]
-    outcomes = [read_outcome(folder, row) for row in members]
-    correct = np.logical_and.reduce([outcome["correct"] for outcome in outcomes])
-    fooled = np.logical_or.reduce([outcome["fooled"] for outcome in outcomes])
+    correct, fooled = fooled_by_any((outcome["correct"], outcome["fooled"]) for outcome in outcomes)
     return float(fooled[correct].mean()) if correct.any() else None
+
+
+def largest_ball(rows: Sequence[Row]) -> list[Row]:
+    """Choose the attacks in the largest ball of the sup norm, or else of another; none if no attack is bounded."""
+    bounded = [row for row in rows if row["epsilon"] is not None and row["attack"] != WORST_CASE]
+    ball = max(((row["norm"] == "linf", row["epsilon"], row["norm"]) for row in bounded), default=())
+    return [row for row in bounded if (row["epsilon"], row["norm"]) == ball[1:]]
+
+
+def fooled_by_any(
+    outcomes: Iterable[tuple[ArrayLike, ArrayLike]],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Give (N,) which images count, being classified correctly every time, and (N,) which of them anything fooled.
+
+    Args:
+        outcomes: (N,) correct and (N,) fooled of each attack, at least one.
+    """
+    every_correct, every_fooled = zip(*outcomes, strict=True)
+    correct = np.logical_and.reduce(every_correct)
+    return correct, np.logical_or.reduce(every_fooled) & correct
 
 
 def digest(content: tuple[Any, ...]) -> str:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.reporting.folder import RunFolder
-from qshield_qiskit.reporting.recording import read_outcome
+from qshield_qiskit.reporting.recording import fooled_by_any, largest_ball, read_outcome
 from qshield_qiskit.reporting.results import model_name
 from qshield_qiskit.reporting.robustness import WORST_CASE
 from qshield_qiskit.reporting.sweep_folder import DONE, Record, SweepFolder
@@ -91,7 +89,7 @@ def gather(folder: SweepFolder) -> list[Row]:
         if row["attack"]:
             sets.setdefault((row["dataset"], row["image_set"], row["seed"]), []).append(row)
     for members in sets.values():
-        common = reduce(np.logical_and, (np.asarray(row["correct_by_image"]) for row in members))
+        common = np.logical_and.reduce([row["correct_by_image"] for row in members])
         for row in members:
             row["common_images"] = int(common.sum())
             fooled = np.asarray(row["fooled_by_image"])[common]
@@ -180,15 +178,12 @@ def _attack(run: RunFolder, row: Mapping[str, Any]) -> Row:
 
 
 def _worst_case(attacks: Sequence[Row]) -> list[Row]:
-    """Count what any bounded attack of a group fooled, in the largest ball of the sup norm; nothing without one."""
-    bounded = [row for row in attacks if row["epsilon"] is not None and row["norm"] == "linf"]
-    if not bounded:
+    """Count what any attack of a group in its largest ball fooled; nothing if none is bounded."""
+    members = largest_ball(attacks)
+    if not members:
         return []
-    epsilon = max(row["epsilon"] for row in bounded)
-    members = [row for row in bounded if row["epsilon"] == epsilon]
-    correct: NDArray[np.bool_] = np.asarray(members[0]["correct_by_image"])
-    fooled = reduce(np.logical_or, (np.asarray(row["fooled_by_image"]) for row in members))
-    same = {name: members[0][name] for name in ("norm", "epsilon", "n", "image_set", "correct_by_image")}
+    correct, fooled = fooled_by_any((row["correct_by_image"], row["fooled_by_image"]) for row in members)
+    same = {name: members[0][name] for name in ("norm", "epsilon", "n", "image_set")}
     counts = {"attacked": int(correct.sum()), "fooled": int(fooled.sum())}
     share = counts["fooled"] / counts["attacked"] if counts["attacked"] else None
     summed = {name: sum(row[name] for row in members) for name in ("queries", "gradients", "seconds")}
@@ -200,6 +195,7 @@ def _worst_case(attacks: Sequence[Row]) -> list[Row]:
             "attack": WORST_CASE,
             "asr_own": share,
             "parameters_of_attack": json.dumps({"attacks": [row["attack"] for row in members]}),
+            "correct_by_image": correct.tolist(),
             "fooled_by_image": fooled.tolist(),
         }
     ]

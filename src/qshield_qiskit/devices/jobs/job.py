@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit, qpy
 from qiskit.exceptions import QiskitError
 
+from qshield_qiskit.devices.jobs.ownership import is_held
 from qshield_qiskit.errors import InputError
 
 if TYPE_CHECKING:  # the client takes seconds to import, and the ledger can be read without it
@@ -131,6 +132,16 @@ class Job:
     submitted_at: str | None
     finished_at: str | None
     error: str | None
+
+    @property
+    def claim(self) -> tuple[str, str | None, str | None]:
+        """Its state, who has it and since when: as long as this is the same, nobody else has been at it."""
+        return self.state, self.owner, self.claimed_at
+
+    @property
+    def is_held(self) -> bool:
+        """Whether some process, maybe this one, is submitting it."""
+        return is_held(self.owner, self.claimed_at)
 
     @property
     def sets(self) -> int:

@@ -12,11 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
-import uuid
 from collections.abc import Sequence
-from dataclasses import fields
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 
+from qshield_qiskit.devices.jobs import rows
 from qshield_qiskit.devices.jobs.database import Database
 from qshield_qiskit.devices.jobs.job import (
     DEAD,
-    SAME_PUB,
     Ask,
     Job,
     State,
@@ -36,20 +32,11 @@ from qshield_qiskit.devices.jobs.job import (
     packed,
     unpacked,
 )
-from qshield_qiskit.devices.jobs.ownership import is_running, this_process
+from qshield_qiskit.devices.jobs.ownership import this_process
 from qshield_qiskit.devices.jobs.schema import APPLICATION, SCHEMA, VERSION
 from qshield_qiskit.errors import InputError
 
 DEFAULT_PATH = Path("runs", "jobs.sqlite")
-LEASE_SECONDS = 1200.0
-"""How long a process on another machine may take to submit; the client itself gives up after 900 s."""
-
-_COLUMNS = ", ".join(field.name for field in fields(Job))
-_SPENT = """
-    SELECT COALESCE(SUM(CASE WHEN usage_seconds IS NOT NULL THEN usage_seconds
-                             WHEN state = 'planned' THEN 0 ELSE expected_seconds END), 0)
-    FROM jobs WHERE purpose = ? AND backend = ? AND number != ?
-"""
 
 
 class BudgetReached(Exception):  # noqa: N818
@@ -120,18 +107,18 @@ class Ledger:
             The jobs in the order of their parts. One that failed or was cancelled is replaced by a new one.
         """
         with self.file.writing() as db:
-            known = _known(db, ask)
+            known = rows.known(db, ask)
             bounds = [(job.start, job.stop) for job in known] or list(parts)
             attempts = [job.attempt + 1 if job.state in DEAD else None for job in known] or [0] * len(parts)
             for (start, stop), attempt in zip(bounds, attempts, strict=True):
                 if attempt is not None:
-                    _insert(db, ask, start, stop, attempt)
-            return _known(db, ask)
+                    rows.insert(db, ask, start, stop, attempt)
+            return rows.known(db, ask)
 
     def known(self, ask: Ask) -> list[Job]:
         """Give the jobs that a PUB was planned as, the latest attempt at each part; none if it never was."""
         with self.file.reading() as db:
-            return _known(db, ask)
+            return rows.known(db, ask)
 
     def begin(
         self,
@@ -161,19 +148,18 @@ class Ledger:
         """
         with self.file.writing() as db:
             mine = job.state == "planned" or (job.state == "submitting" and job.owner == this_process())
-            now = self.read(job)
-            if not mine or (now.state, now.owner, now.claimed_at) != (job.state, job.owner, job.claimed_at):
+            if not mine or self.read(job).claim != job.claim:
                 return None
             if limit is not None:
-                spent = db.execute(_SPENT, [job.purpose, job.backend, job.number]).fetchone()[0]
+                spent = rows.spent(db, job.purpose, job.backend, besides=job)
                 if spent + cost["seconds"] > limit:
                     raise BudgetReached(spent, cost["seconds"])
-            _set(
+            rows.change(
                 db,
                 job,
                 state="submitting",
                 owner=this_process(),
-                claimed_at=_now(),
+                claimed_at=rows.now(),
                 circuit=circuit_to_bytes(circuit),
                 calibration=calibration,
                 layout=json.dumps(list(layout)),
@@ -190,9 +176,9 @@ class Ledger:
         """
         with self.file.writing() as db:
             now = self.read(job)
-            if now.state != "submitting" or is_held(now):
+            if now.state != "submitting" or now.is_held:
                 return None
-            _set(db, job, owner=this_process(), claimed_at=_now())
+            rows.change(db, job, owner=this_process(), claimed_at=rows.now())
             return self.read(job)
 
     def release(self, job: Job, *, refused: bool = False) -> None:
@@ -205,13 +191,13 @@ class Ledger:
         with self.file.writing() as db:
             now = self.read(job)
             if now.state == "submitting" and (now.owner, now.claimed_at) == (job.owner, job.claimed_at):
-                _set(db, job, owner=None, **{"state": "planned"} if refused else {})
+                rows.change(db, job, owner=None, **{"state": "planned"} if refused else {})
 
     def submitted(self, job: Job, job_id: str) -> None:
         """Write down the id that the service gave a job."""
         with self.file.writing() as db:
             if self.read(job).state == "submitting":
-                _set(db, job, state="submitted", owner=None, job_id=job_id, submitted_at=_now())
+                rows.change(db, job, state="submitted", owner=None, job_id=job_id, submitted_at=rows.now())
 
     def finish(self, job: Job, results: dict[str, NDArray[np.float64]]) -> bool:
         """Store results, once and for all.
@@ -227,17 +213,24 @@ class Ledger:
         with self.file.writing() as db:
             arrived = self.read(job).state != "done"
             if arrived:
-                _set(db, job, state="done", owner=None, results=blob, finished_at=_now(), error=None)
+                rows.change(
+                    db, job, state="done", owner=None, results=blob, finished_at=rows.now(), error=None
+                )
             return arrived
 
     def drop(self, job: Job) -> bool:
         """Write down that a job which was never sent is cancelled, unless somebody has begun it since it was read."""
         with self.file.writing() as db:
-            now = self.read(job)
-            unchanged = (now.state, now.owner, now.claimed_at) == (job.state, job.owner, job.claimed_at)
+            unchanged = self.read(job).claim == job.claim
             if unchanged:
-                _set(
-                    db, job, state="cancelled", owner=None, error=None, finished_at=_now(), usage_seconds=0.0
+                rows.change(
+                    db,
+                    job,
+                    state="cancelled",
+                    owner=None,
+                    error=None,
+                    finished_at=rows.now(),
+                    usage_seconds=0.0,
                 )
             return unchanged
 
@@ -245,7 +238,7 @@ class Ledger:
         """Write down that a job failed or was cancelled."""
         with self.file.writing() as db:
             if self.read(job).state != "done":
-                _set(db, job, state=state, owner=None, error=error, finished_at=_now())
+                rows.change(db, job, state=state, owner=None, error=error, finished_at=rows.now())
 
     def remark(self, job: Job, *, usage: float | None, calibration_at_run: str | None) -> None:
         """Write down what the service says of a job that has ended.
@@ -256,7 +249,7 @@ class Ledger:
             calibration_at_run: When the calibration was taken that was in force when the job ran.
         """
         with self.file.writing() as db:
-            _set(db, job, usage_seconds=usage, calibration_at_run=calibration_at_run)
+            rows.change(db, job, usage_seconds=usage, calibration_at_run=calibration_at_run)
 
     def results(self, job: Job) -> dict[str, NDArray[np.float64]]:
         """Read the results of a job that is done."""
@@ -271,20 +264,19 @@ class Ledger:
     def circuit(self, job: Job) -> QuantumCircuit | None:
         """Read the circuit of a job as it was sent; None if it never was."""
         blob = self._blob(job, "circuit")
-        return (
-            blob if blob is None else circuit_from_bytes(blob, f"{self.path}: the circuit of job {job.tag}")
-        )
+        if blob is None:
+            return None
+        return circuit_from_bytes(blob, f"{self.path}: the circuit of job {job.tag}")
 
     def read(self, job: Job) -> Job:
         """Read a job as it is now."""
         with self.file.reading() as db:
-            return _job(db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE number = ?", [job.number]).fetchone())
+            return rows.read(db, job)
 
     def jobs(self, *states: State) -> list[Job]:
         """List the jobs in some states, or all, the oldest first."""
         with self.file.reading() as db:
-            rows = db.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY number").fetchall()
-        return [job for job in map(_job, rows) if not states or job.state in states]
+            return [job for job in rows.every(db) if not states or job.state in states]
 
     def find(self, which: str) -> Job:
         """Find a job by its tag, its id, its number, or the beginning of tag or id.
@@ -307,60 +299,8 @@ class Ledger:
     def spent(self, purpose: str, backend: str) -> float:
         """Sum up the QPU seconds of a purpose on a device: charged where that is known, else expected."""
         with self.file.reading() as db:
-            return float(db.execute(_SPENT, [purpose, backend, -1]).fetchone()[0])
+            return rows.spent(db, purpose, backend)
 
     def _blob(self, job: Job, column: str) -> Any:
         with self.file.reading() as db:
-            return db.execute(f"SELECT {column} FROM jobs WHERE number = ?", [job.number]).fetchone()[0]
-
-
-def is_held(job: Job) -> bool:
-    """Tell whether some process, maybe this one, is submitting a job."""
-    if job.owner is None or job.claimed_at is None:
-        return False
-    running = is_running(job.owner)
-    if running is not None:
-        return running
-    return datetime.now(UTC) - datetime.fromisoformat(job.claimed_at) < timedelta(seconds=LEASE_SECONDS)
-
-
-def _known(db: sqlite3.Connection, ask: Ask) -> list[Job]:
-    query = f"SELECT {_COLUMNS} FROM jobs WHERE {SAME_PUB} AND draw = ? ORDER BY start, attempt"
-    rows = db.execute(query, [*ask.key, ask.draw])
-    return list({job.start: job for job in map(_job, rows)}.values())  # the latest attempt at each part
-
-
-def _insert(db: sqlite3.Connection, ask: Ask, start: int, stop: int, attempt: int) -> None:
-    row = {
-        "tag": f"qshield-{uuid.uuid4().hex[:20]}",
-        **dict(zip(("pub", "backend", "options"), ask.key, strict=True)),
-        "draw": ask.draw,
-        "start": start,
-        "stop": stop,
-        "attempt": attempt,
-        "purpose": ask.purpose,
-        "primitive": ask.primitive,
-        "shots": ask.pub.shots,
-        "state": "planned",
-        "created_at": _now(),
-        "parameter_values": packed(values=ask.pub.values[start:stop]),
-    }
-    marks = ", ".join("?" * len(row))
-    db.execute(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({marks})", list(row.values()))
-
-
-def _set(db: sqlite3.Connection, job: Job, **columns: Any) -> None:
-    changes = ", ".join(f"{name} = ?" for name in columns)
-    db.execute(f"UPDATE jobs SET {changes} WHERE number = ?", [*columns.values(), job.number])
-
-
-def _job(row: sqlite3.Row) -> Job:
-    content = dict(row)
-    for name in ("layout", "cost"):
-        content[name] = None if content[name] is None else json.loads(content[name])
-    layout = content.pop("layout")
-    return Job(**content, layout=None if layout is None else tuple(layout))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+            return rows.blob(db, job, column)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+LEASE_SECONDS = 1200.0
+"""How long a process on another machine may take to submit; the client itself gives up after 900 s."""
 
 
 def this_process() -> str:
@@ -32,6 +36,22 @@ def is_running(owner: str) -> bool | None:
     except PermissionError:
         pass  # somebody else's process has that number now, or ours runs under another name
     return _started(int(pid)) == started
+
+
+def is_held(owner: str | None, claimed_at: str | None) -> bool:
+    """Tell whether a process, maybe this one, is still at what it claimed.
+
+    Args:
+        owner: As `this_process` named it; None if nobody claimed it.
+        claimed_at: When, in ISO 8601 with its time zone. A process that cannot be seen from here holds it for
+            `LEASE_SECONDS`.
+    """
+    if owner is None or claimed_at is None:
+        return False
+    running = is_running(owner)
+    if running is not None:
+        return running
+    return datetime.now(UTC) - datetime.fromisoformat(claimed_at) < timedelta(seconds=LEASE_SECONDS)
 
 
 def _started(pid: int) -> str:

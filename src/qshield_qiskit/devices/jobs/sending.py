@@ -14,7 +14,7 @@ from qshield_qiskit.devices.jobs.cost import Cost
 from qshield_qiskit.devices.jobs.job import Job
 from qshield_qiskit.devices.jobs.reaching import LOST_NOTHING, Say, log, reach
 from qshield_qiskit.devices.primitives import IsaPub, PrimitiveOptions, submit
-from qshield_qiskit.devices.service.connection import find_device
+from qshield_qiskit.devices.service.connection import find_device, is_paused
 from qshield_qiskit.devices.service.errors import ServiceError, UnansweredError, speaking
 from qshield_qiskit.devices.service.patience import RATE_LIMIT, status_of
 from qshield_qiskit.errors import InputError
@@ -58,14 +58,14 @@ class Sender:
             ServiceError: It is gone, or the service does not answer.
         """
         if self._device is None:
-            service = self.collector.service
-            self._device = reach(
-                lambda: find_device(service, self._name, to_run=False),
-                self._name,
-                self.waiting.sending,
-                self.say,
-            )
+            self._device, paused = reach(self._find, self._name, self.waiting.sending, self.say)
+            if paused:
+                self.say(f"the queue of {self._name} is paused: its jobs wait until IBM resumes it")
         return self._device
+
+    def _find(self) -> tuple[Any, bool]:
+        device = find_device(self.collector.service, self._name)
+        return device, is_paused(device)
 
     def send(
         self,

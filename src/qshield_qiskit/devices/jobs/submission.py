@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from qshield_qiskit.devices.backend import Backend
 from qshield_qiskit.devices.jobs.collecting import Collector
-from qshield_qiskit.devices.jobs.cost import REP_DELAY, Cost, Limits, Rate, rate, total
+from qshield_qiskit.devices.jobs.cost import REP_DELAY, Cost, Limits, total
 from qshield_qiskit.devices.jobs.draws import Draws
 from qshield_qiskit.devices.jobs.job import DEAD, Ask, Job
-from qshield_qiskit.devices.jobs.ledger import BudgetReached, Ledger, default_path, is_held
+from qshield_qiskit.devices.jobs.ledger import BudgetReached, Ledger, default_path
 from qshield_qiskit.devices.jobs.outcomes import BudgetSpent, JobsLost, Plan
 from qshield_qiskit.devices.jobs.reaching import Say, Waiting, log
+from qshield_qiskit.devices.jobs.request import Request
 from qshield_qiskit.devices.jobs.sending import Sender
-from qshield_qiskit.devices.laying_out import laid_out, on_device, start_layout
-from qshield_qiskit.devices.primitives import DEFAULT_SHOTS, IsaPub, PrimitiveOptions
+from qshield_qiskit.devices.primitives import DEFAULT_SHOTS, PrimitiveOptions
 from qshield_qiskit.devices.service.connection import open_service
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
@@ -114,7 +114,14 @@ class ServiceExecutor:
             JobsLost: A job failed or was cancelled; the others are kept.
             InputError: Nobody said yes, or the service refused or did not answer. Nothing is lost.
         """
-        request = _Request(self, replace(pub, shots=pub.shots or DEFAULT_SHOTS))
+        request = Request(
+            replace(pub, shots=pub.shots or DEFAULT_SHOTS),
+            self.backend,
+            self.calibration,
+            self.options,
+            self.limits,
+            self.rep_delay,
+        )
         if self._mode == "plan":
             return self._only_plan(request)
         ask = self._drawn(request, self._own_draws)
@@ -217,10 +224,10 @@ class ServiceExecutor:
             return self._draws.copy()
         return Draws(self._planning_ledger, self.purpose, self.backend.name, fresh=self.fresh, pretend=True)
 
-    def _drawn(self, request: _Request, draws: Draws) -> Ask:
+    def _drawn(self, request: Request, draws: Draws) -> Ask:
         return draws.next(Ask(request.pub, self.backend.name, self.options, 0, self.purpose))
 
-    def _only_plan(self, request: _Request) -> NDArray[np.float64]:
+    def _only_plan(self, request: Request) -> NDArray[np.float64]:
         jobs = self._planning_ledger.known(self._drawn(request, self._planned_draws))
         self._plan.costs.extend(request.unpaid(jobs))
         self._plan.jobs.extend(job for job in jobs if job.state not in {"planned", *DEAD})
@@ -228,7 +235,7 @@ class ServiceExecutor:
             self._plan.layout = request.layout
         return self._figures(request.pub, jobs, self._planning_ledger)[0]
 
-    def _ask_before_paying(self, request: _Request, jobs: Sequence[Job]) -> None:
+    def _ask_before_paying(self, request: Request, jobs: Sequence[Job]) -> None:
         """Ask before the first job is sent, and again whenever all that was sent has doubled."""
         cost = total(request.unpaid(jobs))
         if self.confirm is None or cost is None:
@@ -242,7 +249,7 @@ class ServiceExecutor:
             raise InputError(f"nothing{' more' * bool(before)} was sent: nobody said yes; say so with --yes")
         self._agreed = 2 * self._priced
 
-    def _send(self, request: _Request, job: Job) -> None:
+    def _send(self, request: Request, job: Job) -> None:
         """Send a job if nobody has; once the budget stops one, no more."""
         if request.stop is not None or job.state in {"submitted", "done", *DEAD}:
             return
@@ -259,7 +266,7 @@ class ServiceExecutor:
         except BudgetReached as stop:
             request.stop = stop
 
-    def _wait(self, request: _Request, job: Job) -> Job:
+    def _wait(self, request: Request, job: Job) -> Job:
         """Wait for a job's end, whoever sent it; send it if whoever was about to is gone."""
         pause, last = self.waiting.poll, ""
         while True:
@@ -269,7 +276,7 @@ class ServiceExecutor:
                 if status != last:
                     self.say(f"job {job.job_id} on {job.backend}: {status.lower()}")
                 last = status
-            elif not is_held(job):
+            elif not job.is_held:
                 self._send(request, job)
                 if request.stop is None and self.ledger.read(job) != job:
                     continue
@@ -289,47 +296,3 @@ class ServiceExecutor:
                 figures[job.start : job.stop] = (ledger or self.ledger).results(job)["figures"]
                 answered[job.start : job.stop] = True
         return figures, answered
-
-
-class _Request:
-    """A PUB on its way to the device; it is laid out only if something of it has to be sent."""
-
-    def __init__(self, executor: ServiceExecutor, pub: Pub) -> None:
-        self.executor = executor
-        self.pub = pub
-        self.stop: BudgetReached | None = None
-
-    @cached_property
-    def isa(self) -> IsaPub:
-        return laid_out(self.pub, self.executor.backend)
-
-    @cached_property
-    def layout(self) -> tuple[int, ...]:
-        return start_layout(self.isa.circuit, self.executor.calibration.physical_qubits)
-
-    @cached_property
-    def rate(self) -> Rate:
-        executor = self.executor
-        return rate(self.isa, executor.calibration, executor.options, rep_delay=executor.rep_delay)
-
-    @cached_property
-    def parts(self) -> list[tuple[int, int]]:
-        return self.rate.parts(len(self.pub), self.executor.limits)
-
-    def cost(self, job: Job) -> Cost:
-        return self.rate.of(job.sets)
-
-    def unpaid(self, jobs: Sequence[Job]) -> list[Cost]:
-        """Give the cost of each job that is yet to be sent."""
-        if not jobs:
-            return [self.rate.of(stop - start) for start, stop in self.parts]
-        return [self.cost(job) for job in jobs if job.state in {"planned", *DEAD}]
-
-    def on(self, device: Any, job: Job) -> IsaPub:
-        """Give the part of a job on all qubits of the device."""
-        if self._wide is None:
-            physical = self.executor.calibration.physical_qubits
-            self._wide = on_device(self.isa, physical, device.num_qubits)
-        return replace(self._wide, values=self._wide.values[job.start : job.stop])
-
-    _wide: IsaPub | None = None

@@ -140,23 +140,19 @@ def _account() -> Any:
     return account
 
 
-def find_device(
-    service: Service, name: str | None = None, num_qubits: int = 1, *, to_run: bool = True
-) -> IBMBackend:
-    """Find a device of the account.
+def find_device(service: Service, name: str | None = None, num_qubits: int = 1) -> IBMBackend:
+    """Find a device of the account. Its queue may be paused, see `is_paused`.
 
     Args:
         service: The open service.
-        name: Its name; None takes the least busy one that is large enough.
+        name: Its name; None takes the least busy one that is large enough, a paused one last.
         num_qubits: How many qubits it must have.
-        to_run: Whether it shall run jobs; if so it must be working off its queue.
 
     Returns:
         The device, as the client describes it.
 
     Raises:
-        ServiceError: There is none: unknown or retired, too small, or its queue is paused. The line says
-            which others would do.
+        ServiceError: There is none: unknown or retired, or too small. The line says which others would do.
     """
     with speaking():
         listed = service.listing()
@@ -164,35 +160,31 @@ def find_device(
             (device for device in listed if device.num_qubits >= num_qubits),
             key=lambda device: (device.status != ONLINE, device.queue_length),
         )
-        running = [device for device in large if device.status == ONLINE]
         if name is None:
-            candidates = running if to_run else large
-            if not candidates:
-                raise _none_suits(listed, large, num_qubits)
-            name = candidates[0].name
+            if not large:
+                raise ServiceError(
+                    f"no device of this account has {num_qubits} qubits; it has {_names(listed)}"
+                )
+            name = large[0].name
         chosen = next((device for device in listed if device.name == name), None)
         if chosen is None:
             raise _no_such_device(name, listed)
         if chosen not in large:
             raise ServiceError(f"{chosen} is too small for {num_qubits}; large enough: {_names(large)}")
-        others = _names([device for device in running if device is not chosen])
         try:
-            device = service.backend(name)
+            return service.backend(name)
         except QiskitBackendNotFoundError as error:
+            others = _names([device for device in large if device is not chosen])
             raise ServiceError(
                 f"{name} is listed but does not say what it is; it may just have been retired; others: {others}"
             ) from error
-        if to_run and not _works_off_its_queue(device):
-            raise ServiceError(
-                f"the queue of {name} is paused, so a job would wait until IBM resumes it; "
-                f"take another device ({others}) or come back later"
-            )
-        return device
 
 
-def _works_off_its_queue(device: IBMBackend) -> bool:
-    status = device.status()
-    return bool(status.operational) and status.status_msg == "active"
+def is_paused(device: IBMBackend) -> bool:
+    """Tell whether a device takes jobs but works off none until IBM resumes its queue."""
+    with speaking(device.name):
+        status = device.status()
+    return not status.operational or status.status_msg != "active"
 
 
 def _no_such_device(name: str, listed: list[Listed]) -> ServiceError:
@@ -201,14 +193,6 @@ def _no_such_device(name: str, listed: list[Listed]) -> ServiceError:
     snapshot = f"fake_{name.removeprefix('ibm_')}"
     left = f"; its snapshot is left: backend={snapshot}" if snapshot in fake_devices() else ""
     return ServiceError(line + left)
-
-
-def _none_suits(listed: list[Listed], large: list[Listed], num_qubits: int) -> ServiceError:
-    if large:
-        return ServiceError(
-            f"every device with {num_qubits} qubits is paused ({_names(large)}); come back later"
-        )
-    return ServiceError(f"no device of this account has {num_qubits} qubits; it has {_names(listed)}")
 
 
 def _names(devices: list[Listed]) -> str:
