@@ -213,7 +213,9 @@ def test_a_service_that_never_answers_is_not_waited_for(standin, route):
 )
 def test_what_passes_is_sat_out(standin, route, kind):
     service = standin(faults=[Fault(route, kind, times=2)])
-    assert find_device(open_service()).name == "ibm_standin"
+    device = find_device(open_service())
+    assert device.name == "ibm_standin"
+    assert not is_paused(device)
     assert service.plan.faults[0].times == 0
 
 
