@@ -168,7 +168,7 @@ class TrainingSettings(Section):
     trains: Literal["all", "branch", "circuit"] = "all"
     """What is trained: all weights, those of the second branch, or the circuit's alone; the rest stays as it is."""
     start_from: Path | None = None
-    """A run whose weights the training starts from; null: fresh ones."""
+    """A run whose weights the training starts from; null: fresh ones. With its seed, the same images are held out."""
     lipschitz_weight: NotNegative = 0.0
     """Weight of a penalty on how fast the circuit's angles change with the features; 0: none."""
     defence: DefenceSettings = DefenceSettings()
