@@ -25,10 +25,10 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from qshield_qiskit.robustness.certificates.ball import Ball
-from qshield_qiskit.robustness.certificates.packing import Packing, Window
+from qshield_qiskit.robustness.certificates.packing import Packing
+from qshield_qiskit.robustness.certificates.window import Window, Windows
 
 UNIT_ROUNDOFF = 2.0**-23
 """Of single precision, twice over."""
@@ -200,7 +200,7 @@ class AffineForm:
         if packing is None and self.packing is not None:
             return self.unpacked().max_pool(window)
         form = self.narrowed()
-        windows = _Windows(form.low.shape, window)
+        windows = Windows(form.low.shape, window)
         lows, highs = windows.of(form.low, -torch.inf), windows.of(form.high, -torch.inf)  # (k^2, C, H', W')
         low, high = lows.amax(0), highs.amax(0)
         shares = (highs >= low).to(low)
@@ -303,25 +303,3 @@ class AffineForm:
         """Give the narrowest bounds from below and above, each (...)."""
         form = self.narrowed()
         return form.low, form.high
-
-
-class _Windows:
-    """The k^2 places of pooling windows, each as a strided view."""
-
-    def __init__(self, shape: torch.Size, window: Window) -> None:
-        self.window = window
-        sides = (side + 2 * window.padding - window.size for side in shape[-2:])
-        self.rows, self.columns = (side // window.stride + 1 for side in sides)
-
-    def one(self, values: Tensor, place: int, filler: float) -> Tensor:
-        """Give the values (..., H', W') at one place of every window."""
-        p, stride = self.window.padding, self.window.stride
-        padded = pad(values, (p, p, p, p), value=filler) if p else values
-        row, column = divmod(place, self.window.size)
-        rows = slice(row, row + stride * (self.rows - 1) + 1, stride)
-        columns = slice(column, column + stride * (self.columns - 1) + 1, stride)
-        return padded[..., rows, columns]
-
-    def of(self, values: Tensor, filler: float) -> Tensor:
-        """Give the values at every place, (k^2, ..., H', W')."""
-        return torch.stack([self.one(values, place, filler) for place in range(self.window.size**2)])

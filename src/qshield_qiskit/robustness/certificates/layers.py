@@ -15,7 +15,7 @@ from qshield_qiskit.models.resnet18 import ResNet18
 from qshield_qiskit.models.small_cnn import SmallCNN
 from qshield_qiskit.robustness.certificates.affine_form import AffineForm
 from qshield_qiskit.robustness.certificates.certificate import DoesNotApplyError
-from qshield_qiskit.robustness.certificates.packing import Window
+from qshield_qiskit.robustness.certificates.window import Window
 
 Rule = Callable[[Any, AffineForm], AffineForm]
 

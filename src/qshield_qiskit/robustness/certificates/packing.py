@@ -12,17 +12,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from qshield_qiskit.robustness.certificates.window import Window
+
 PERIOD = 10
 """What two 3x3 convolutions with their halvings see of an image."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """What one value of a layer depends on: size x size values of the layer before, and where the next one's begins."""
-
-    size: int
-    stride: int
-    padding: int
 
 
 @dataclass(frozen=True)
