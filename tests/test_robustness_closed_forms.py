@@ -25,11 +25,11 @@ from qshield_qiskit.robustness.attacks.victim import Victim
 from qshield_qiskit.robustness.attacks.vmi_fgsm import VarianceTuningMethod
 
 
-def linear(margin: float = 0.05) -> tuple[nn.Sequential, Tensor, Tensor, Tensor, Tensor]:
+def linear(margin: float = 0.05, side: int = 4) -> tuple[nn.Sequential, Tensor, Tensor, Tensor, Tensor]:
     """Two linear classes near the middle of the cube: model, images, labels, |margins| and the weights' difference."""
     torch.manual_seed(5)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
-    images = 0.5 + 0.1 * (torch.rand(12, 1, 4, 4) - 0.5)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(side**2, 2))
+    images = 0.5 + 0.1 * (torch.rand(12, 1, side, side) - 0.5)
     with torch.no_grad():
         w = model[1].weight[0] - model[1].weight[1]
         model[1].bias[0] = model[1].bias[1] - w.sum() / 2 + margin * w.abs().sum()
@@ -55,10 +55,20 @@ def test_steps_on_a_linear_model_need_margin_over_l1_too(name):
     assert run(model, name, data=data, epsilon=0.99 * least, parameters={"steps": 40}).asr == 0
 
 
-@pytest.mark.parametrize(("name", "longer"), [("deepfool", 1.025), ("cw_l2", 1.025)])
-def test_the_smallest_l2_perturbation_of_a_linear_model_is_margin_over_l2(name, longer):
-    """DeepFool lengthens by its overshoot of 2 %; C&W, in steps of 0.02, is held to 2.5 %."""
-    model, images, labels, margins, w = linear()
+@pytest.mark.parametrize(
+    ("name", "margin", "side", "longer"),
+    [
+        ("deepfool", 0.05, 4, 1.025),
+        ("cw_l2", 0.001, 4, 1.25),
+        ("cw_l2", 0.05, 4, 1.05),
+        ("cw_l2", 0.3, 4, 1.05),
+        ("cw_l2", 0.01, 40, 1.4),
+        ("cw_l2", 0.05, 40, 1.05),
+    ],
+)
+def test_the_smallest_l2_perturbation_of_a_linear_model_is_margin_over_l2(name, margin, side, longer):
+    """DeepFool lengthens by its overshoot of 2 %. C&W finds what is near and what is far, among few pixels or many."""
+    model, images, labels, margins, w = linear(margin, side)
     outcome = attack(model, images, labels, name)
     ratio = outcome.l2 / (margins / w.norm())
     assert outcome.asr == 1

@@ -7,7 +7,9 @@ which takes hours. These use Adam on the pixels themselves and project, the pape
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -39,7 +41,7 @@ class CarliniWagnerAdam(EvasionAttack):  # type: ignore[misc]
     Args:
         estimator: ART's view of a classifier.
         max_iter: Steps of a descent.
-        learning_rate: Of Adam, in pixel values.
+        learning_rate: Of Adam at first, in pixel values.
         confidence: \kappa, by how much the wrong logit shall exceed the right one.
         targeted: Whether labels are targets.
     """
@@ -77,25 +79,37 @@ class CarliniWagnerAdam(EvasionAttack):  # type: ignore[misc]
         constant: Tensor,
         penalty: Callable[[Tensor], Tensor],
         size: Callable[[Tensor], Tensor],
+        step_size: Callable[[float], Tensor],
     ) -> tuple[Found, Tensor]:
-        """Descend once from `start` with a weight c for each image.
+        """Descend once.
+
+        Args:
+            images: (B, C, H, W).
+            classes: (B,), labels or targets.
+            start: (B, C, H, W), where the descent begins.
+            constant: (B,), the weights c.
+            penalty: Of perturbations (B, C, H, W), what is minimised besides: (B,).
+            size: Of perturbations, what the smallest example is chosen by: (B,).
+            step_size: Of each image, (B,), in pixel values, after a share of the descent's steps in [0, 1).
 
         Returns:
             The smallest example on the way, and where the descent ended, (B, C, H, W).
         """
         delta = (start - images).requires_grad_()  # (B, C, H, W)
-        adam = torch.optim.Adam([delta], lr=self.learning_rate)
+        adam = torch.optim.Adam([delta], lr=1.0)  # its steps are scaled for each image
         found = Found(images.clone(), images.new_full((len(images),), torch.inf))
-        for _ in range(self.max_iter):
+        for step in range(self.max_iter):
             margin = self._margin(self.estimator.model(images + delta), classes).to(delta.dtype)
             reached = size(delta.detach())
             better = (margin < 0) & (margin <= -self.confidence) & (reached < found.size)
             found = _keep(better, Found((images + delta).detach(), reached), found)
             loss = penalty(delta) + constant * (margin + self.confidence).relu()
             (delta.grad,) = torch.autograd.grad(loss.sum(), delta)
+            before = delta.detach().clone()
             adam.step()
             with torch.no_grad():
-                delta.copy_((images + delta).clamp(0, 1) - images)
+                scale = step_size(step / self.max_iter)[:, None, None, None]
+                delta.copy_((images + before + scale * (delta - before)).clamp(0, 1) - images)
         return found, (images + delta).detach().clamp(0, 1)
 
     def _margin(self, logits: Tensor, classes: Tensor) -> Tensor:
@@ -106,7 +120,11 @@ class CarliniWagnerAdam(EvasionAttack):  # type: ignore[misc]
 
 
 class CarliniWagnerAdamL2(CarliniWagnerAdam):
-    r"""penalty = |\delta|_2^2; c is searched by bisection, for each image: it falls on success, grows tenfold before.
+    r"""penalty = |\delta|_2^2; c is searched for each image: up to a success, down to a failure, then by bisection.
+
+    How long a step should be depends on how far away the boundary is, and that is known after the first success: from
+    then on the steps of a descent begin at `STRIDE` times the found distance, spread over all pixels, and fall to 0
+    along a cosine. Steps of one length for all overstate the distance severalfold, be it near or far.
 
     Args:
         estimator: ART's view of a classifier.
@@ -117,6 +135,8 @@ class CarliniWagnerAdamL2(CarliniWagnerAdam):
     References:
         Carlini and Wagner, arXiv 1608.04644 (2016), section VI A.
     """
+
+    STRIDE = 4.0
 
     def __init__(
         self, estimator: Any, *, binary_search_steps: int, initial_const: float, **settings: Any
@@ -137,13 +157,19 @@ class CarliniWagnerAdamL2(CarliniWagnerAdam):
                 constant,
                 lambda delta: delta.square().sum(dim=(1, 2, 3)),
                 lambda delta: delta.flatten(1).norm(dim=1),
+                partial(self._step_size, best.size, images[0].numel()),
             )
             success = found.size.isfinite()
             best = _keep(found.size < best.size, found, best)
             high = torch.where(success, torch.minimum(high, constant), high)
             low = torch.where(success, low, torch.maximum(low, constant))
-            constant = torch.where(high.isfinite(), (low + high) / 2, 10 * constant)
+            middle = torch.where(low > 0, (low * high).sqrt(), high / 3)
+            constant = torch.where(high.isfinite(), middle, 10 * constant)
         return best
+
+    def _step_size(self, distance: Tensor, pixels: int, share: float) -> Tensor:
+        fitting = self.STRIDE * distance / math.sqrt(pixels) * (1 + math.cos(math.pi * share)) / 2
+        return torch.where(distance.isfinite(), fitting, self.learning_rate)
 
 
 class CarliniWagnerAdamLInf(CarliniWagnerAdam):
@@ -183,6 +209,7 @@ class CarliniWagnerAdamLInf(CarliniWagnerAdam):
                 constant,
                 lambda delta, bound=bound: (delta.abs() - bound).relu().sum(dim=(1, 2, 3)),  # type: ignore[misc]
                 lambda delta: delta.abs().amax(dim=(1, 2, 3)),
+                lambda share, tau=tau: torch.full_like(tau, self.learning_rate),  # type: ignore[misc]
             )
             better = found.size < best.size
             best = _keep(better, found, best)
@@ -218,7 +245,7 @@ class CarliniWagnerL2(Attack):
     initial_constant: Positive = 0.1
     """First weight of misclassification against distance."""
     learning_rate: Positive = 0.02
-    """First step size, in pixel values or in tanh space."""
+    """First step size, in pixel values or in tanh space; Adam's follows the distance once one is found."""
     confidence: NotNegative = 0.0
     """By how much the wrong logit shall exceed the right one."""
     line_search: Steps = 5

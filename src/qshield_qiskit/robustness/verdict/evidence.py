@@ -175,8 +175,8 @@ class Evidence:
         some = torch.arange(len(self.standing[1])) < 2 * self.effort.probed
         return [
             self.attack("deepfool", only=some, steps=100),
-            self.attack("cw_l2", only=some, binary_search_steps=4, initial_constant=1.0),
-            self.attack("cw_l2", only=some, binary_search_steps=4, initial_constant=1.0, learning_rate=0.05),
+            self.attack("cw_l2", only=some),
+            self.attack("cw_l2", only=some, learning_rate=0.05),
         ]
 
     def pgd(self, epsilon: float | None = None) -> Outcome:
