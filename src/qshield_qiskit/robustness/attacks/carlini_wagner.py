@@ -34,7 +34,7 @@ class CarliniWagnerL2(Attack):
     """Steps of descent for each constant."""
     binary_search_steps: Steps = 6
     """Constants that are tried."""
-    initial_constant: Positive = 0.1
+    initial_constant: Positive = 1.0
     """First weight of misclassification against distance."""
     learning_rate: Positive = 0.02
     """First step size, in pixel values or in tanh space; Adam's follows the distance once one is found."""
