@@ -189,8 +189,7 @@ class Ledger:
             refused: The service certainly does not have it. Otherwise it might, and its tag will tell.
         """
         with self.file.writing() as db:
-            now = self.read(job)
-            if now.state == "submitting" and (now.owner, now.claimed_at) == (job.owner, job.claimed_at):
+            if job.state == "submitting" and self.read(job).claim == job.claim:
                 rows.change(db, job, owner=None, **{"state": "planned"} if refused else {})
 
     def submitted(self, job: Job, job_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
@@ -25,6 +26,18 @@ class Found(NamedTuple):
 
     images: Tensor  # (B, C, H, W)
     size: Tensor  # (B,), inf where there is none
+
+    @classmethod
+    def nothing(cls, images: Tensor) -> Found:
+        """Begin a search from images (B, C, H, W)."""
+        return cls(images.clone(), images.new_full((len(images),), torch.inf))
+
+    def improved_by(self, better: Tensor, new: Found) -> Found:
+        """Take over the images of a newer find where (B,) it is better."""
+        return Found(
+            torch.where(better[:, None, None, None], new.images, self.images),
+            torch.where(better, new.size, self.size),
+        )
 
 
 class CarliniWagnerAdam(EvasionAttack):  # type: ignore[misc]
@@ -59,9 +72,9 @@ class CarliniWagnerAdam(EvasionAttack):  # type: ignore[misc]
         found = self.search(images, torch.as_tensor(y, device=images.device).argmax(1))
         return found.images.cpu().numpy().astype(np.float32)
 
+    @abstractmethod
     def search(self, images: Tensor, classes: Tensor) -> Found:
-        """Find the smallest perturbation."""
-        raise NotImplementedError
+        """Find the smallest perturbation of images (B, C, H, W) with labels, or targets, (B,)."""
 
     def descend(
         self,
@@ -89,12 +102,12 @@ class CarliniWagnerAdam(EvasionAttack):  # type: ignore[misc]
         """
         delta = (start - images).requires_grad_()  # (B, C, H, W)
         adam = torch.optim.Adam([delta], lr=1.0)  # its steps are scaled for each image
-        found = Found(images.clone(), images.new_full((len(images),), torch.inf))
+        found = Found.nothing(images)
         for step in range(self.max_iter):
             margin = self._margin(self.estimator.model(images + delta), classes).to(delta.dtype)
             reached = size(delta.detach())
             better = (margin < 0) & (margin <= -self.confidence) & (reached < found.size)
-            found = _keep(better, Found((images + delta).detach(), reached), found)
+            found = found.improved_by(better, Found((images + delta).detach(), reached))
             loss = penalty(delta) + constant * (margin + self.confidence).relu()
             (delta.grad,) = torch.autograd.grad(loss.sum(), delta)
             before = delta.detach().clone()
@@ -140,7 +153,7 @@ class CarliniWagnerAdamL2(CarliniWagnerAdam):
         """Bisect c."""
         constant = images.new_full((len(images),), self.initial_const)
         low, high = torch.zeros_like(constant), torch.full_like(constant, torch.inf)
-        best = Found(images.clone(), torch.full_like(constant, torch.inf))
+        best = Found.nothing(images)
         for _ in range(self.binary_search_steps):
             found, _ = self.descend(
                 images,
@@ -152,7 +165,7 @@ class CarliniWagnerAdamL2(CarliniWagnerAdam):
                 partial(self._step_size, best.size, images[0].numel()),
             )
             success = found.size.isfinite()
-            best = _keep(found.size < best.size, found, best)
+            best = best.improved_by(found.size < best.size, found)
             high = torch.where(success, torch.minimum(high, constant), high)
             low = torch.where(success, low, torch.maximum(low, constant))
             middle = torch.where(low > 0, (low * high).sqrt(), high / 3)
@@ -188,7 +201,7 @@ class CarliniWagnerAdamLInf(CarliniWagnerAdam):
 
     def search(self, images: Tensor, classes: Tensor) -> Found:
         """Lower tau."""
-        best = Found(images.clone(), images.new_full((len(images),), torch.inf))
+        best = Found.nothing(images)
         tau = images.new_full((len(images),), self.tau)
         constant = torch.ones_like(tau)
         start = images
@@ -204,15 +217,8 @@ class CarliniWagnerAdamLInf(CarliniWagnerAdam):
                 lambda share, tau=tau: torch.full_like(tau, self.learning_rate),  # type: ignore[misc]
             )
             better = found.size < best.size
-            best = _keep(better, found, best)
+            best = best.improved_by(better, found)
             tau = torch.where(better, self.DECREASE * best.size, tau).clamp_min(LEAST_TAU)
             constant = torch.where(better, constant, 10 * constant).clamp_max(1e6)
             start = torch.where(best.size.isfinite()[:, None, None, None], best.images, end)
         return best
-
-
-def _keep(better: Tensor, new: Found, old: Found) -> Found:
-    return Found(
-        torch.where(better[:, None, None, None], new.images, old.images),
-        torch.where(better, new.size, old.size),
-    )
