@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter, ParameterExpression, ParameterVector
+from qiskit.circuit.library import RXGate, UnitaryGate, XGate, YGate
 from qiskit.quantum_info import SparsePauliOp
 from random_circuits import W, X, circuits
 
@@ -258,6 +259,48 @@ def a_pub(name="a", scale=1.0, shots=10, gate="rx"):
     circuit = QuantumCircuit(2)
     getattr(circuit, gate)(angle, 0)
     return Pub(circuit, (angle,), np.array([[0.5 * scale]]), None, shots)
+
+
+def pub_of(gate):
+    """A PUB of one fixed gate on all its qubits."""
+    circuit = QuantumCircuit(gate.num_qubits)
+    circuit.append(gate, circuit.qubits)
+    return Pub(circuit, (), np.zeros((1, 0)), None, 10)
+
+
+def composite(name, fixed_gate):
+    inside = QuantumCircuit(2)  # Qiskit numbers its name
+    inside.append(fixed_gate, [1])
+    outside = QuantumCircuit(2, name=name)
+    outside.append(inside.to_gate(), [0, 1])
+    return outside.to_gate()
+
+
+def nearly_identity(angle):
+    """A 5-qubit unitary of 1,024 entries, whose text numpy would round and shorten."""
+    matrix = np.eye(32, dtype=complex)
+    matrix[15, 15] = np.exp(1j * angle)
+    return UnitaryGate(matrix)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(composite("mine", XGate()), composite("mine", YGate()), id="nested"),
+        pytest.param(composite("h", XGate()), composite("h", YGate()), id="named like a standard gate"),
+        pytest.param(UnitaryGate(RXGate(0.3)), UnitaryGate(RXGate(0.3 + 1e-11)), id="beyond eight digits"),
+        pytest.param(nearly_identity(0.1), nearly_identity(0.2), id="in the middle of a large matrix"),
+        pytest.param(XGate().control(3, ctrl_state=1), XGate().control(3, ctrl_state=2), id="open controls"),
+    ],
+)
+def test_gates_of_one_name_are_told_apart_by_what_they_do(one, other):
+    assert pub_of(one).fingerprint() != pub_of(other).fingerprint()
+
+
+def test_names_that_count_circuits_do_not_make_another_question():
+    first, second = (composite("mine", XGate()) for _ in range(2))
+    assert first.definition.data[0].operation.name != second.definition.data[0].operation.name
+    assert pub_of(first).fingerprint() == pub_of(second).fingerprint()
 
 
 def test_a_fingerprint_knows_what_is_asked_and_nothing_else():

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.circuit import Parameter
+from qiskit.circuit import Operation, Parameter
+from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.quantum_info import SparsePauliOp
+
+_STANDARD = {name: gate.base_class for name, gate in get_standard_gate_name_mapping().items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,20 +53,25 @@ class Pub:
         """
         names = {parameter: Parameter(f"p{i}") for i, parameter in enumerate(self.parameters)}
         plain = self.circuit.assign_parameters(names)
-        index = {qubit: i for i, qubit in enumerate(plain.qubits)}
-        gates = [
-            (
-                step.operation.name,
-                [str(angle) for angle in step.operation.params],
-                [index[q] for q in step.qubits],
-            )
-            for step in plain.data
-        ]
+        gates = _gates(plain)
         terms = None if self.observables is None else [operator.to_list() for operator in self.observables]
         digest = hashlib.sha256(repr((plain.num_qubits, gates, terms, self.shots)).encode())
         digest.update(repr(self.values.shape).encode())
         digest.update(np.ascontiguousarray(self.values, dtype=np.float64).tobytes())
         return digest.hexdigest()
+
+
+def _gates(circuit: QuantumCircuit) -> list[tuple[Any, ...]]:
+    """Spell out the gates: standard ones and matrices by name and parameters, others by what they consist of."""
+    index = {qubit: i for i, qubit in enumerate(circuit.qubits)}
+    return [(*_spelled_out(step.operation), [index[qubit] for qubit in step.qubits]) for step in circuit.data]
+
+
+def _spelled_out(gate: Operation) -> tuple[Any, ...]:
+    matrices = [p.tolist() for p in gate.params if isinstance(p, np.ndarray)]  # as text they would be cut
+    if matrices or type(gate) is _STANDARD.get(gate.name) or gate.definition is None:
+        return gate.name, matrices or [str(angle) for angle in gate.params]
+    return ("composite", _gates(gate.definition))  # its name may count how many circuits were made before it
 
 
 class Executor(Protocol):
