@@ -12,7 +12,6 @@ from torch.nn.functional import cross_entropy
 
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.robustness.attacked_model import AttackedModel, expected_prediction, predict
-from qshield_qiskit.robustness.attacks.victim import DifferenceOfLogitsRatio
 
 
 def gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -113,29 +112,3 @@ def test_batches_do_not_matter_to_a_prediction():
 def test_at_least_one_draw():
     with pytest.raises(InputError, match="eot=0"):
         AttackedModel(trained_cnn(), eot=0)
-
-
-LOGITS = torch.tensor([[3.0, 1.0, 0.5, -2.0], [0.0, 4.0, 1.0, 3.0]])
-ONE_HOT = torch.eye(4)[[0, 3]]
-
-
-def test_the_dlr_loss_is_the_papers():
-    loss = DifferenceOfLogitsRatio()
-    loss.reduction = "none"
-    # -(z_y - max other) / (z_(1) - z_(3)): -(3 - 1) / (3 - .5) for the right class, -(3 - 4) / (4 - 1) for a wrong one
-    torch.testing.assert_close(loss(LOGITS, ONE_HOT), torch.tensor([-0.8, 1 / 3]))
-    loss.reduction = "sum"
-    assert float(loss(LOGITS, ONE_HOT)) == pytest.approx(-0.8 + 1 / 3)
-    loss.reduction = "mean"
-    assert float(loss(LOGITS, ONE_HOT)) == pytest.approx((-0.8 + 1 / 3) / 2)
-
-
-@pytest.mark.parametrize(("scale", "shift"), [(1e4, 0.0), (1.0, -50.0), (1e-3, 7.0)])
-def test_the_dlr_loss_knows_no_scale_and_no_shift(scale, shift):
-    loss = DifferenceOfLogitsRatio()
-    exact = LOGITS.double()
-    assert float(loss(scale * exact + shift, ONE_HOT)) == pytest.approx(float(loss(exact, ONE_HOT)))
-
-
-def test_the_dlr_loss_of_equal_logits_is_finite():
-    assert float(DifferenceOfLogitsRatio()(torch.ones(2, 4), ONE_HOT)) == 0

@@ -1,23 +1,16 @@
-"""ART's view of a model: ART's own losses and gradients, and no answer paid for twice."""
+"""ART's view of a model: no answer is paid for twice."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from art.estimators.classification import PyTorchClassifier
 from classifiers import DIGIT, Noisy, images_and_labels, trained_cnn
-from torch import nn
 
 from qshield_qiskit.robustness.attacked_model import AttackedModel
 from qshield_qiskit.robustness.attacking import attack
 from qshield_qiskit.robustness.attacks.base import Task
-from qshield_qiskit.robustness.attacks.victim import (
-    REMEMBERED,
-    DifferenceOfLogitsRatio,
-    RememberingVictim,
-    Victim,
-)
+from qshield_qiskit.robustness.attacks.victim import REMEMBERED, RememberingVictim, Victim
 
 
 def batch(n: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -25,40 +18,8 @@ def batch(n: int = 6) -> tuple[np.ndarray, np.ndarray]:
     return images.numpy(), np.eye(10, dtype=np.float32)[labels.numpy()]
 
 
-def victim(kind: type[Victim] = Victim, loss: nn.Module | None = None) -> Victim:
-    return kind(AttackedModel(trained_cnn()), DIGIT, 10, loss=loss)
-
-
-@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss, DifferenceOfLogitsRatio])
-def test_losses_and_gradients_are_those_of_arts_own_wrapper(loss):
-    images, one_hot = batch()
-    ours, arts = victim(loss=loss()), PyTorchClassifier(trained_cnn(), loss(), DIGIT, 10)
-    np.testing.assert_allclose(
-        ours.compute_loss(images, one_hot), arts.compute_loss(images, one_hot), atol=1e-6
-    )
-    np.testing.assert_allclose(
-        ours.loss_gradient(images, one_hot), arts.loss_gradient(images, one_hot), atol=1e-6
-    )
-
-
-def test_a_loss_and_then_its_gradient_take_one_pass():
-    images, one_hot = batch()
-    view = victim()
-    view.compute_loss(images, one_hot)
-    view.loss_gradient(images, one_hot)
-    assert (view.model.queries, view.model.gradients) == (6, 6)
-    view.loss_gradient(images, one_hot)  # the pass is used up
-    assert (view.model.queries, view.model.gradients) == (12, 12)
-
-
-def test_a_pass_serves_its_own_images_only():
-    images, one_hot = batch()
-    fresh = victim().loss_gradient(1 - images, one_hot)
-    view = victim()
-    view.compute_loss(images, one_hot)
-    images[:] = 1 - images  # in place, as attacks do
-    np.testing.assert_array_equal(view.loss_gradient(images, one_hot), fresh)
-    assert view.model.queries == 12
+def victim(kind: type[Victim] = Victim) -> Victim:
+    return kind(AttackedModel(trained_cnn()), DIGIT, 10)
 
 
 def test_what_is_remembered_is_what_was_answered():

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import nn
 
 from qshield_qiskit.config import Section
 from qshield_qiskit.errors import InputError
@@ -71,24 +70,17 @@ class Task:
         """The norm in ART's words."""
         return ART_NORMS[self.norm]
 
-    def victim(self, loss: nn.Module | None = None) -> Victim:
-        """Make ART's view of the model, for an attack that raises a loss."""
-        return self._seen_by(Victim, loss)
+    def victim(self) -> Victim:
+        """Make ART's view of the model."""
+        return self._seen_by(Victim)
 
     def scores(self) -> Victim:
         """Make ART's view of the model for an attack that asks for logits alone, and for the same ones again."""
         probe = torch.as_tensor(self.images[:PROBED])
         return self._seen_by(RememberingVictim if self.model.repeats_itself(probe) else Victim)
 
-    def _seen_by(self, view: type[Victim], loss: nn.Module | None = None) -> Victim:
-        shape = self.images.shape[1:]
-        return view(self.model, shape, self.num_classes, loss=loss, batch_size=self.batch_size)
-
-    def fooled(self, images: Images) -> NDArray[np.bool_]:
-        """Say which images (B, C, H, W) are where the attack wants them, (B,)."""
-        predicted = self.victim().predict(images).argmax(axis=1)
-        arrived: NDArray[np.bool_] = predicted == self.classes
-        return arrived if self.targeted else ~arrived
+    def _seen_by(self, view: type[Victim]) -> Victim:
+        return view(self.model, self.images.shape[1:], self.num_classes, batch_size=self.batch_size)
 
 
 class Attack(Section, ABC):

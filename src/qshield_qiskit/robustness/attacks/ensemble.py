@@ -49,7 +49,7 @@ class Ensemble(Attack):
     def _no_restarts(self) -> Ensemble:
         if self.restarts != 1:
             raise ValueError(
-                f"restarts={self.restarts}: the ensemble's members have their own; try steps=200"
+                f"restarts={self.restarts}: the ensemble's members start once each; try steps=200"
             )
         return self
 

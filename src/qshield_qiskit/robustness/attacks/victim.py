@@ -26,14 +26,12 @@ class Victim(PyTorchClassifier):  # type: ignore[misc]
     """ART's view of a model.
 
     ART predicts through a data loader and takes one backward pass for every class that occurs in a batch; here
-    it is one tensor and one pass, which makes C&W ten times faster. The forward pass that gave a loss also gives
-    its gradient, if that is asked for next: Auto-PGD asks for both of every point.
+    it is one tensor and one pass, which makes its C&W ten times faster.
 
     Args:
         model: The model to attack.
         input_shape: (C, H, W).
         num_classes: K.
-        loss: What gradient attacks raise; one with an attribute `reduction`. Cross entropy by default.
         batch_size: Most images in a forward pass.
     """
 
@@ -43,12 +41,11 @@ class Victim(PyTorchClassifier):  # type: ignore[misc]
         input_shape: tuple[int, ...],
         num_classes: int,
         *,
-        loss: nn.Module | None = None,
         batch_size: int = 256,
     ) -> None:
         super().__init__(
             model=model,
-            loss=loss or nn.CrossEntropyLoss(),
+            loss=nn.CrossEntropyLoss(),
             input_shape=input_shape,
             nb_classes=num_classes,
             clip_values=BOUNDS,
@@ -57,7 +54,6 @@ class Victim(PyTorchClassifier):  # type: ignore[misc]
         self._device = model.device  # ART knows "gpu" and "cpu" only
         self._model.to(model.device)
         self.batch_size = batch_size
-        self._passed: tuple[Tensor, Tensor] | None = None
 
     def predict(self, x: Any, batch_size: int = 128, **ignored: Any) -> NDArray[np.float32]:
         """Give the logits (B, K) of images, whatever their precision.
@@ -66,33 +62,6 @@ class Victim(PyTorchClassifier):  # type: ignore[misc]
         """
         images = torch.as_tensor(np.asarray(x, dtype=np.float32))
         return predict(self.model, images, self.batch_size).numpy().astype(np.float32)
-
-    def compute_loss(self, x: Any, y: Any, reduction: str = "none", **ignored: Any) -> Any:
-        """Give the losses (B,) of images (B, C, H, W) with one-hot labels (B, K)."""
-        return self._loss_of(self._pass(x)[1], y, reduction).detach().cpu().numpy()
-
-    def loss_gradient(self, x: Any, y: Any, **ignored: Any) -> Any:
-        """Differentiate the loss by pixels, (B, C, H, W)."""
-        if isinstance(x, Tensor):  # ART's PGD, which asks for gradients alone
-            return super().loss_gradient(x, y)
-        images, logits = self._pass(x)
-        self._passed = None
-        (gradient,) = torch.autograd.grad(self._loss_of(logits, y, self._loss.reduction), images)
-        return gradient.cpu().numpy()
-
-    def _pass(self, x: Images) -> tuple[Tensor, Tensor]:
-        """Give images as a leaf of autograd and their logits; for the same images again, the same pass."""
-        if self._passed is None or not np.array_equal(self._passed[0].detach().cpu().numpy(), x):
-            images = torch.tensor(x, device=self.device).requires_grad_()
-            self._passed = images, self.model(images)
-        return self._passed
-
-    def _loss_of(self, logits: Tensor, y: Any, reduction: str) -> Tensor:
-        labels = torch.as_tensor(self.reduce_labels(y)).to(logits.device)
-        before, self._loss.reduction = self._loss.reduction, reduction
-        loss: Tensor = self._loss(logits, labels)
-        self._loss.reduction = before
-        return loss
 
     def class_gradient(self, x: Images, label: Any = None, **ignored: Any) -> NDArray[np.float32]:
         """Differentiate logits by pixels.
@@ -136,30 +105,3 @@ class RememberingVictim(Victim):
         latest = [*self._answers.items(), *answers.items()][-REMEMBERED * len(images) :]
         self._answers = dict(latest)
         return np.stack([answers[key] for key in keys])
-
-
-class DifferenceOfLogitsRatio(nn.Module):
-    r"""The DLR loss, -(z_y - \max_{i \ne y} z_i) / (z_{\pi_1} - z_{\pi_3}), invariant to shift and scale of logits.
-
-    Lowered for a target class instead of raised for the label, it drives the target above all others.
-
-    References:
-        Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
-        parameter-free attacks", arXiv 2003.01690 (2020), eq. 6.
-    """
-
-    reduction = "mean"  # ART sets it
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Compute the loss of logits (B, K) with K >= 3 against one-hot labels (B, K)."""
-        labels = labels.argmax(dim=1, keepdim=True)
-        ordered = logits.sort(dim=1, descending=True).values
-        own = logits.gather(1, labels).squeeze(1)
-        other = logits.scatter(1, labels, -torch.inf).amax(dim=1)
-        losses = (other - own) / (ordered[:, 0] - ordered[:, 2]).clamp_min(1e-12)
-        match self.reduction:
-            case "none":
-                return losses
-            case "sum":
-                return losses.sum()
-        return losses.mean()
