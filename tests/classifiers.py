@@ -62,6 +62,19 @@ class Noisy(nn.Module):
         return logits + self.strength * torch.randn_like(logits)
 
 
+class Erring(nn.Module):
+    """A few images of every batch, drawn anew at every forward pass, are taken for something else."""
+
+    def __init__(self, model: nn.Module, share: float) -> None:
+        super().__init__()
+        self.model, self.share = model, share
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.model(images)
+        errs = torch.rand(len(images), 1) < self.share
+        return torch.where(errs, -logits, logits)
+
+
 class Jittered(nn.Module):
     """Pixels with noise that is drawn anew at every forward pass."""
 

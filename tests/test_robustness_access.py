@@ -10,6 +10,7 @@ from attacked import check, run
 from classifiers import (
     Counting,
     Detached,
+    Erring,
     Jittered,
     Quantised,
     images_and_labels,
@@ -31,7 +32,9 @@ def test_queries_and_gradients_are_those_that_the_model_saw(name, eot):
     progress: list[int] = []
     outcome = run(model, name, eot=eot, progress=lambda *now: progress.append(now[2]))
     assert outcome.gradients * outcome.attacked == pytest.approx(model.gradients)
-    judged = 12 + outcome.attacked * (1 + 1)  # before, after, and once more for the outcome
+    judged = (
+        12 + outcome.attacked * (1 + 1) + int(outcome.fooled.sum())
+    )  # before, after, in doubt, for the outcome
     if len(progress) == 1:
         assert outcome.queries * outcome.attacked == pytest.approx(model.queries - eot * judged)
 
@@ -41,6 +44,18 @@ def test_fgsm_takes_one_query_and_pgd_one_gradient_a_step():
     assert (fgsm.queries, fgsm.gradients) == (1, 1)
     assert pgd.gradients == 7
     assert 7 <= pgd.queries <= 9  # ART looks before and after
+
+
+@pytest.mark.parametrize("name", ["pgd", "apgd", "square"])
+def test_errors_that_come_and_go_are_not_an_attacks_success(name):
+    """However often it tries: a tenth of the answers is wrong anyway, and so a tenth of the last ones."""
+    images, labels = images_and_labels(300)
+    model = Erring(trained_cnn(), 0.1)
+    parameters = {"proposals": 2, "restarts": 12} if name == "square" else {"steps": 1, "restarts": 12}
+    outcome = run(model, name, data=(images, labels), epsilon=1e-4, parameters=parameters)
+    assert outcome.attacked > 200
+    assert 0.0 < outcome.asr < 0.2
+    assert torch.equal(outcome.fooled, outcome.correct & (outcome.adversarial != labels))
 
 
 @pytest.mark.parametrize("name", ["fgsm", "pgd"])

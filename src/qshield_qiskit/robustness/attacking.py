@@ -108,6 +108,8 @@ def attack(
         if len(attacked) and not found.spent:
             try:
                 found.predicted[attacked] = predict(judge, found.examples[attacked], batch_size).argmax(1)
+                # The examples of a random model were chosen by draws that fooled it: another one is to say how often.
+                found.fooled[attacked] = goal.is_reached(attacked, found.predicted[attacked])
             except BudgetSpent as reason:  # every example has been judged once, in its own round
                 found.spent = str(reason)
     perturbations: dict[str, Any] = {
