@@ -179,6 +179,34 @@ def test_a_worst_case_of_fewer_images_does_not_take_the_place_of_the_whole_one(r
     assert whole in read_rows(run.folder)
 
 
+def test_a_worst_case_keeps_what_an_attack_found_whose_row_is_gone(run):
+    *_, whole = judgement.attack_run(run, [*FEW, "attack=pgd,square", "attack.epsilon=0.3"])
+    judgement.attack_run(run, [*FEW, "attack=pgd,square", "attack.epsilon=0.3", "attack.images=10"])
+    assert {row["n"] for row in read_rows(run.folder) if row["attack"] == "pgd"} == {10}
+    *_, again = judgement.attack_run(run, [*FEW, "attack=fgsm", "attack.epsilon=0.3"])
+    assert set(again["parameters"]["attacks"]) == {"pgd", "square", "fgsm"}
+    assert again["fooled"] >= whole["fooled"]
+    assert again in read_rows(run.folder)
+    assert whole not in read_rows(run.folder)
+
+
+@pytest.mark.parametrize(
+    ("given", "radius"),
+    [
+        (["attack=square_l2", "attack.epsilon=0.9"], 32 / 255),
+        (["attack=pgd", "attack.norm=l2", "attack.epsilon=0.9"], 32 / 255),
+        (["attack=square_l2,pgd", "attack.epsilon=0.2"], 0.2),
+        (["attack=deepfool", "attack.epsilon=0.2"], 0.2),
+        (["attack=quick", "attack.epsilon=0.05,0.2"], 0.2),
+    ],
+)
+def test_a_verdict_is_in_the_sup_norm(run, monkeypatch, given, radius):
+    judged = []
+    monkeypatch.setattr(judgement, "verdict", lambda *_, **more: judged.append(more["epsilon"]) or {})
+    judgement.judge_run(run, [*FEW, *given], keep=False)
+    assert judged == [pytest.approx(radius)]
+
+
 def test_what_an_attack_did_to_other_images_stays_in_a_file_of_its_own(run):
     few, _ = judgement.attack_run(run, [*PGD, "attack.epsilon=0.1"])
     before = read_outcome(run.folder, few)

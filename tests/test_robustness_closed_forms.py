@@ -136,3 +136,30 @@ def test_steps_that_cannot_cross_the_ball_are_weak(name, parameters, epsilon, we
 @given(steps=st.integers(1, 500), epsilon=st.floats(1e-4, 1))
 def test_default_steps_cross_the_ball(name, steps, epsilon):
     assert weakness(build(name, {"steps": steps}), epsilon) is None
+
+
+class Shifted(nn.Module):
+    """The same predictions as a model, by logits with another constant for each image."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images) + 50 * images.mean(dim=(1, 2, 3))[:, None]
+
+
+def test_one_pixel_does_not_see_what_all_logits_have_in_common():
+    one, other = (run(model, "one_pixel") for model in (trained_cnn(), Shifted(trained_cnn())))
+    assert torch.equal(one.fooled, other.fooled)
+    torch.testing.assert_close(one.examples, other.examples)
+
+
+def test_an_attacked_model_convolves_in_single_precision_and_not_in_less():
+    seen = []
+    before = torch.backends.cudnn.allow_tf32
+    model = trained_cnn()
+    model.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+    run(model, "fgsm")
+    assert set(seen) == {False}
+    assert torch.backends.cudnn.allow_tf32 == before

@@ -10,7 +10,7 @@ import cheats
 import numpy as np
 import pytest
 import torch
-from classifiers import images_and_labels, small_cnn, trained_cnn, trained_hybrid, training_images
+from classifiers import Jittered, images_and_labels, small_cnn, trained_cnn, trained_hybrid, training_images
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -23,7 +23,7 @@ from qshield_qiskit.robustness.verdict.ablation import Ablated, without_circuit
 from qshield_qiskit.robustness.verdict.alternatives import black_box
 from qshield_qiskit.robustness.verdict.evidence import QUICK, Effort, Evidence
 from qshield_qiskit.robustness.verdict.stability import batch_invariance, determinism
-from qshield_qiskit.robustness.verdict.strength import indicators, unbounded
+from qshield_qiskit.robustness.verdict.strength import indicators, minimum_norm_agreement, unbounded
 
 EPSILON = 0.1
 NUM_IMAGES = 30
@@ -151,6 +151,31 @@ def test_enough_draws_make_a_random_model_admissible():
     assert batch_invariance(often).passed is None
     frozen = often.double(images_and_labels(4)[0].double())
     assert torch.equal(frozen, often.double(images_and_labels(4)[0].double()))
+
+
+def test_an_honest_random_model_with_enough_draws_does_not_mask_its_gradient():
+    model, effort = Jittered(trained_cnn(), 0.15), Effort(40, 1, 1, 20, 10, 0)
+    evidence = Evidence(model, *images_and_labels(12), EPSILON, 20, seed=0, batch_size=256, effort=effort)
+    assert unbounded(evidence).passed is True
+    assert minimum_norm_agreement(evidence).passed is None
+
+
+class FewShot(nn.Module):
+    """A classifier with attributes that mean something else than a hybrid's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList([trained_cnn()])
+        self.readout, self.shots = nn.Identity(), 5
+
+    def forward(self, images):
+        return self.readout(self.branches[0](images))
+
+
+def test_a_classifier_is_no_hybrid_because_its_attributes_have_like_names():
+    found = qs.verdict(FewShot(), *images_and_labels(8), epsilon=EPSILON, quick=True)
+    assert check_of(found, "ablation")["passed"] is None
+    assert check_of(found, "gradient_correctness")["passed"] is True
 
 
 def test_the_result_is_the_contract():

@@ -14,7 +14,7 @@ from qshield_qiskit.outcomes import identity, keep_outcome, presets
 from qshield_qiskit.reporting.recording import find_row, put_row, put_worst_cases
 from qshield_qiskit.reporting.robustness import VERDICT
 from qshield_qiskit.robustness.attacking import attack
-from qshield_qiskit.robustness.attacks import choose
+from qshield_qiskit.robustness.attacks import choose, default_norms
 from qshield_qiskit.robustness.verdict import verdict
 from qshield_qiskit.runs import Run
 from qshield_qiskit.subjects import KEYS, Subject, backend_options, subject
@@ -192,8 +192,9 @@ def _is_about(verdict: Row, settings: Settings) -> bool:
 
 def _judged_radius(settings: Settings) -> float:
     """Give the largest radius of a verdict, which is in the sup norm: one in another norm does not count."""
-    given = settings.attack if settings.attack.norm in {None, "linf"} else AttackSettings()
-    return max(given.radii())
+    given = settings.attack
+    norms = {given.norm} if given.norm else default_norms(given.name)
+    return max((given if "linf" in norms or not norms else AttackSettings()).radii())
 
 
 def _source_model(source: Run, target: Subject) -> HybridClassifier:

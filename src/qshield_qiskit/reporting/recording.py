@@ -117,6 +117,8 @@ def image_set(indices: Sequence[int], among: int | None = None) -> str:
 def put_worst_cases(folder: RunFolder, new: Sequence[Row]) -> list[Row]:
     """For each epsilon just attacked, count the images that any bounded attack of it has fooled so far.
 
+    An attack whose row has since been replaced, by one on other images, is remembered by the worst case it was part of.
+
     Args:
         folder: The run's folder; receives the rows and their outcomes.
         new: The rows just added.
@@ -136,13 +138,18 @@ def _put_worst_case(folder: RunFolder, ball: tuple[Any, ...], first: Row) -> Row
         and tuple(row.get(key) for key in BALL) == ball
         and row["image_set"] == first["image_set"]
     ]
+    names = [row["attack"] for row in members]
+    former = find_row(folder, {"attack": WORST_CASE, **{key: first[key] for key in BALL}}, first["image_set"])
+    if former is not None and not {*former["parameters"]["attacks"]} <= {*names}:
+        members.append(former)
+        names = list(dict.fromkeys([*former["parameters"]["attacks"], *names]))
     outcomes = [read_outcome(folder, row) for row in members]
     correct, fooled = fooled_by_any((outcome["correct"], outcome["fooled"]) for outcome in outcomes)
     name = f"{WORST_CASE}-{first['norm']}-{first['epsilon']:.4g}-{digest((*ball, first['image_set']))}"
     row = {
         "attack": WORST_CASE,
         **{key: first[key] for key in BALL},
-        "parameters": {"attacks": [row["attack"] for row in members]},
+        "parameters": {"attacks": names},
         **shares(int(correct.sum()), int(fooled.sum()), len(correct), targeted=first["target"] is not None),
         "image_set": first["image_set"],
         **{f"median_{norm}": None for norm in ("l0", "l2", "linf")},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 from qshield_qiskit import seeding
@@ -15,18 +16,22 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     """Put a model into eval mode with frozen weights, and give back its modes, gradients and weights' flags.
 
     Frozen weights let the quantum layer fuse all that follows its last input into one matrix, and spare every
-    backward pass the weights' share.
+    backward pass the weights' share. Convolutions keep all digits of single precision: by default a GPU rounds to
+    ten bits (TF32), by more than certificates allow for.
 
     Args:
         model: The model.
     """
     modes = {module: module.training for module in model.modules()}
     parameters = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
+    rounded = torch.backends.cudnn.allow_tf32
     model.eval()
     model.requires_grad_(False)
+    torch.backends.cudnn.allow_tf32 = False
     try:
         yield
     finally:
+        torch.backends.cudnn.allow_tf32 = rounded
         for module, training in modes.items():
             module.training = training
         for parameter, requires_grad, gradient in parameters:

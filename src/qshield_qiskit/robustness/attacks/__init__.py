@@ -1,6 +1,6 @@
 """The attacks, by ART: the only room that imports it."""
 
 from qshield_qiskit.robustness.attacks.base import Attack, Norm, Task
-from qshield_qiskit.robustness.attacks.presets import ATTACKS, PRESETS, build, choose
+from qshield_qiskit.robustness.attacks.presets import ATTACKS, PRESETS, build, choose, default_norms
 
-__all__ = ["ATTACKS", "PRESETS", "Attack", "Norm", "Task", "build", "choose"]
+__all__ = ["ATTACKS", "PRESETS", "Attack", "Norm", "Task", "build", "choose", "default_norms"]

@@ -8,6 +8,7 @@ import numpy as np
 from art.attacks.evasion import PixelAttack, SquareAttack
 from art.attacks.evasion.pixel_threshold import differential_evolution
 from pydantic import Field
+from scipy.special import log_softmax
 
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.robustness.attacks.base import Attack, Norm, Steps, Task
@@ -98,8 +99,8 @@ class PixelSearch(PixelAttack):  # type: ignore[misc]
 
         def score(candidates: Any) -> Any:
             images = self.rescale_input(self._perturb_image(candidates, image))
-            logits = self.estimator.predict(images)[:, target_class]
-            return -logits if self.targeted else logits
+            scores = log_softmax(self.estimator.predict(images), axis=1)[:, target_class]
+            return -scores if self.targeted else scores
 
         found = differential_evolution(
             score,

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from qshield_qiskit import overrides
 from qshield_qiskit.errors import InputError, unknown
 from qshield_qiskit.robustness.attacks.auto_pgd import APGD, APGDDLR
-from qshield_qiskit.robustness.attacks.base import Attack
+from qshield_qiskit.robustness.attacks.base import Attack, Norm
 from qshield_qiskit.robustness.attacks.black_box import OnePixel, Square, SquareL2
 from qshield_qiskit.robustness.attacks.carlini_wagner import CarliniWagnerL2, CarliniWagnerLInf
 from qshield_qiskit.robustness.attacks.decision_based import Boundary, HopSkipJump
@@ -125,6 +125,12 @@ def choose(names: str, preset: str, options: dict[str, Any], num_classes: int) -
         name: build(name, parameters | {k: v for k, v in options.items() if k in ATTACKS[name].model_fields})
         for name, parameters in wanted.items()
     }
+
+
+def default_norms(names: str) -> set[Norm]:
+    """Give the norms in which attacks and presets, separated by commas, are bounded unless another is asked for."""
+    chosen = [attack for name in names.split(",") for attack in PRESETS.get(name.strip(), [name.strip()])]
+    return {ATTACKS[name].norms[0] for name in chosen if name in ATTACKS and ATTACKS[name].bounded}
 
 
 def build(name: str, parameters: dict[str, Any]) -> Attack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -119,15 +120,15 @@ class Evidence:
     @cached_property
     def has_second_branch(self) -> bool:
         """Whether there is a second branch whose output can be replaced."""
-        return hasattr(self.model, "readout") and self.branches(self.images[:2]) is not None
+        return self.branches(self.images[:2]) is not None
 
     def branches(self, images: Tensor) -> Branches | None:
         """Give what happens to images (B, C, H, W) in a hybrid, or None for any other classifier."""
         known = getattr(self.model, "branches", None)
-        if known is None:
+        if not (inspect.ismethod(known) and hasattr(self.model, "readout")):
             return None
-        branches: Branches = known(images.to(self.attacked.device, self.attacked.dtype))
-        return branches if branches.quantum is not None else None
+        branches = known(images.to(self.attacked.device, self.attacked.dtype))
+        return branches if isinstance(branches, Branches) and branches.quantum is not None else None
 
     def attack(
         self,

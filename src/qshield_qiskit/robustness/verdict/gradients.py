@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy
 
+from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.robustness.verdict.check import Check, does_not_apply
 from qshield_qiskit.robustness.verdict.evidence import Evidence
 
@@ -45,7 +46,7 @@ def gradient_path(evidence: Evidence) -> Check:
 
 def gradient_correctness(evidence: Evidence) -> Check:
     """Hold gradients of the margin against central differences, in float64 and with randomness frozen."""
-    if getattr(evidence.model, "shots", None) is not None:
+    if isinstance(evidence.model, HybridClassifier) and evidence.model.shots is not None:
         why = "answers are counted from shots, which have no differences this small; judge the run on an exact backend"
         return does_not_apply("gradient_correctness", why, hard=True)
     device = evidence.attacked.device
