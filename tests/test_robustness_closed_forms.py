@@ -21,6 +21,7 @@ from qshield_qiskit.robustness.attacked_model import AttackedModel
 from qshield_qiskit.robustness.attacking import attack, weakness
 from qshield_qiskit.robustness.attacks import ATTACKS, PRESETS, build
 from qshield_qiskit.robustness.attacks.gradient import SteppedAttack
+from qshield_qiskit.robustness.attacks.square_l2 import SquareSearchL2
 from qshield_qiskit.robustness.attacks.victim import Victim
 from qshield_qiskit.robustness.attacks.vmi_fgsm import VarianceTuningMethod
 
@@ -136,6 +137,21 @@ def test_steps_that_cannot_cross_the_ball_are_weak(name, parameters, epsilon, we
 @given(steps=st.integers(1, 500), epsilon=st.floats(1e-4, 1))
 def test_default_steps_cross_the_ball(name, steps, epsilon):
     assert weakness(build(name, {"steps": steps}), epsilon) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("shape", [(3, 1, 8, 8), (2, 3, 28, 28), (2, 1, 5, 9)])
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_a_new_patch_of_square_l2_takes_what_its_windows_and_the_ball_have_left(shape, share, seed):
+    np.random.seed(seed)
+    search = SquareSearchL2(
+        Victim(AttackedModel(trained_cnn()), (1, 8, 8), 10), eps=0.5, max_iter=10, p_init=0.3
+    )
+    delta = np.random.randn(*shape)
+    delta *= share * search.eps / np.sqrt(np.square(delta).sum(axis=(1, 2, 3), keepdims=True))
+    for progress in (0.0, 0.3, 0.9):
+        delta = search._moved(delta, progress)
+        np.testing.assert_allclose(np.sqrt(np.square(delta).sum(axis=(1, 2, 3))), search.eps)
 
 
 class Shifted(nn.Module):

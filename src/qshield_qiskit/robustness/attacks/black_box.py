@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from art.attacks.attack import EvasionAttack
 from art.attacks.evasion import PixelAttack, SquareAttack
 from art.attacks.evasion.pixel_threshold import differential_evolution
 from pydantic import Field
@@ -12,6 +13,7 @@ from scipy.special import log_softmax
 
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.robustness.attacks.base import Attack, Norm, Steps, Task
+from qshield_qiskit.robustness.attacks.square_l2 import SquareSearchL2
 from qshield_qiskit.robustness.attacks.victim import Images
 
 SMALLEST_SIDE = 4
@@ -35,26 +37,28 @@ class Square(Attack):
     """Share of the pixels that the first patches cover."""
 
     def generate(self, task: Task) -> Images:
-        """Run ART's method on the whole batch."""
+        """Run it on the whole batch."""
         height, width = task.images.shape[2:]
         if min(height, width) < SMALLEST_SIDE:
             raise InputError(
                 f"attack square needs images of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, "
                 f"but these have {height} x {width}; try pgd or hopskipjump"
             )
-        attack = SquareAttack(
+        images: Images = self.search(task).generate(task.images, task.one_hot)
+        return images.astype(np.float32)
+
+    def search(self, task: Task) -> EvasionAttack:
+        """Make ART's method."""
+        return SquareAttack(
             task.scores(),
             norm=task.art_norm,
             max_iter=self.proposals,
             eps=task.radius,
-            p_init=min(self.initial_fraction, _largest_fraction(height, width)),
+            p_init=min(self.initial_fraction, _largest_fraction(*task.images.shape[2:])),
             nb_restarts=1,
             batch_size=task.batch_size,
             verbose=False,
         )
-        with np.errstate(invalid="ignore", divide="ignore"):  # its first L2 patches are empty on small images
-            images: Images = attack.generate(task.images, task.one_hot)
-        return images.astype(np.float32)
 
 
 def _largest_fraction(height: int, width: int) -> float:
@@ -68,6 +72,12 @@ class SquareL2(Square):
     """Square in the L2 norm."""
 
     norms: ClassVar[tuple[Norm, ...]] = ("l2",)
+
+    def search(self, task: Task) -> EvasionAttack:
+        """Make our own method."""
+        return SquareSearchL2(
+            task.scores(), eps=task.radius, max_iter=self.proposals, p_init=self.initial_fraction
+        )
 
 
 class PixelSearch(PixelAttack):  # type: ignore[misc]
