@@ -91,12 +91,13 @@ class SquareSearchL2(EvasionAttack):  # type: ignore[misc]
         """Scale a perturbation to the sphere, and cut it off at the bounds, which makes it no larger."""
         low, high = self.estimator.clip_values
         scaled = self.eps * delta / np.maximum(_norm(delta, (1, 2, 3)), 1e-9)
-        return np.clip(x + scaled, low, high).astype(np.float32)
+        images: Images = np.clip(x + scaled, low, high).astype(np.float32)
+        return images
 
 
 def _tiled(x: Images) -> Images:
     """Cover images with patches side by side."""
-    delta = np.zeros(x.shape)
+    delta = np.zeros_like(x)
     side = max(min(x.shape[2:]) // TILES, 2)
     for top in range(0, x.shape[2] - side + 1, side):
         for left in range(0, x.shape[3] - side + 1, side):
