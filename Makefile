@@ -78,8 +78,8 @@ study: $(READY) ## Study what circuits can do and what they cost on devices (STU
 	@$(BIN)/qshield study $(STUDY) $(SET)
 
 .PHONY: export
-export: $(READY) ## Write a run's model with a card of its figures and verdict into models/
-	@$(BIN)/qshield export $(RUN)
+export: $(READY) ## Write a run's model with a card of its figures and verdict into TO=models/mine; REPLACE=1: in another's place
+	@$(BIN)/qshield export $(RUN) $(if $(TO),--to $(TO)) $(if $(REPLACE),--replace)
 
 .PHONY: list
 list: $(READY) ## List circuits, backends, experiments and datasets
