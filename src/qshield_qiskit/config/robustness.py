@@ -33,7 +33,7 @@ class AttackSettings(Section):
     eot: Count = 1
     """Draws over which gradients and decisions of a random model are averaged."""
     max_queries: Count | None = None
-    """Images that each attack may put to the model, every draw counted; null: any number."""
+    """Queries that each attack may make, over all images together, every draw counted; null: any number."""
     target: str | int | None = None
     """likely, unlikely or a class: what images shall be taken for; null: anything but what they are."""
     bpda: str | None = None
