@@ -1,4 +1,4 @@
-"""`verdict`: may a robustness figure be believed? Fifteen checks, of which the hard ones decide."""
+"""`verdict`: may a robustness figure be believed? Fourteen checks on a model, of which the hard ones decide."""
 
 from __future__ import annotations
 
