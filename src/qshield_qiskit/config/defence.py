@@ -23,8 +23,10 @@ def number(value: object) -> object:
 
 
 Radius = Annotated[float, BeforeValidator(number), Field(gt=0, le=1)]
-StepSize = Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(number)]
 """A radius in pixel values, such as 0.1 or 8/255."""
+
+StepSize = Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(number)]
+"""The length of a step in pixel values, or None."""
 
 
 NoiseKind = Literal["gaussian", "salt_and_pepper", "occlusion", "poisson", "geometric"]

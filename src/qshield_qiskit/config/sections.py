@@ -71,7 +71,7 @@ class BackendSettings(Section):
     """What the circuit runs on; null leaves a setting to the backend's own file."""
 
     name: str = "aer_noisy"
-    """Backend, a name of backends/, fake_<device> or a path to a Python file."""
+    """Backend: a name of backends/, fake_<device>, ibm_<device>, ibm_runtime, or a path to a Python file."""
     calibration: str | None = None
     """Calibration of a real device, where the backend takes one."""
     channel: str | None = None
