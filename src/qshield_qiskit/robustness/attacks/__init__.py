@@ -1,4 +1,4 @@
-"""The attacks, by ART: the only room that imports it."""
+"""The attacks, by ART; beside randomized smoothing the only room that imports it."""
 
 from qshield_qiskit.robustness.attacks.base import Attack, Norm, Task
 from qshield_qiskit.robustness.attacks.presets import ATTACKS, PRESETS, build, choose, default_norms
