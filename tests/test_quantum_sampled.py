@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from qiskit import QuantumCircuit
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Parameter, ParameterExpression, ParameterVector
 from qiskit.circuit.library import RXGate, UnitaryGate, XGate, YGate
 from qiskit.quantum_info import SparsePauliOp
@@ -15,6 +15,7 @@ from random_circuits import W, X, circuits
 
 from qshield_qiskit import QuantumLayer, catalog
 from qshield_qiskit.devices.aer_shots import grouped_by_basis
+from qshield_qiskit.devices.measuring import MEASURED
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.estimates import ParameterShift, SimultaneousPerturbation
 from qshield_qiskit.quantum.occurrences import SHIFTED, with_parametrised_rotations
@@ -136,6 +137,32 @@ def test_shots_scatter_around_the_exact_figures(name, more, observables):
     if observables is None:
         torch.testing.assert_close(y.sum(-1), torch.ones(6, dtype=torch.float64))
         torch.testing.assert_close(y * more["shots"], (y * more["shots"]).round())
+
+
+def leftover_bits() -> QuantumCircuit:
+    return QuantumCircuit(2, 1)
+
+
+def leftover_register() -> QuantumCircuit:
+    return QuantumCircuit(QuantumRegister(2), ClassicalRegister(2, MEASURED))
+
+
+def measured_elsewhere() -> QuantumCircuit:
+    circuit = QuantumCircuit(2, 2)
+    circuit.measure_all()
+    return circuit
+
+
+@pytest.mark.parametrize("make", [leftover_bits, leftover_register, measured_elsewhere])
+@pytest.mark.parametrize("name", ["aer_ideal", "fake_manila"])
+def test_classical_bits_that_are_left_over_do_not_swallow_the_outcomes(make, name):
+    x = Parameter("x")
+    turned = QuantumCircuit(2)
+    turned.rx(x, 0)
+    circuit = make().compose(turned, front=True)
+    template = CircuitTemplate(circuit, [x])
+    layer = QuantumLayer(template, catalog.load_backend(name, 2), shots=100)
+    assert layer(torch.tensor([[math.pi]]))[0, 1] > 0.8
 
 
 @pytest.mark.parametrize(

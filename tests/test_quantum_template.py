@@ -5,11 +5,12 @@ import pickle
 
 import numpy as np
 import pytest
-from qiskit import QuantumCircuit, qpy
+import torch
+from qiskit import QuantumCircuit, qpy, transpile
 from qiskit.circuit import Gate, Parameter, ParameterVector
 from qiskit.quantum_info import Clifford, Operator, Pauli, SparsePauliOp
 
-from qshield_qiskit import catalog
+from qshield_qiskit import QuantumLayer, catalog
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.template import LAYER_END, CircuitTemplate, mark_layer_end
 
@@ -47,6 +48,29 @@ def test_measurements_at_the_end_are_dropped_and_the_users_circuit_is_left_alone
     assert circuit.count_ops()["measure"] == 2
     circuit.x(0)
     assert "x" not in template.circuit.count_ops()
+
+
+def test_bits_that_nothing_is_measured_into_are_dropped_too():
+    circuit = QuantumCircuit(2, 2)
+    circuit.compose(own_circuit(), inplace=True)
+    circuit.measure_all()
+    assert CircuitTemplate(circuit, X, [THETA]).circuit.num_clbits == 0
+
+
+def test_a_circuit_that_was_transpiled_means_its_own_qubits():
+    circuit = QuantumCircuit(3)
+    circuit.ry(X[0], 0)
+    circuit.ry(0.4, 1)
+    circuit.cx(0, 2)
+    circuit.cx(0, 1)
+    routed = transpile(circuit, coupling_map=[[0, 1], [1, 2]], initial_layout=[2, 0, 1], seed_transpiler=1)
+    assert routed.layout.final_index_layout() not in ([0, 1, 2], [2, 0, 1])
+    template = CircuitTemplate(routed, X[:1], observables=["IIZ", "IZI", "ZII"])
+    angles = torch.tensor([[1.0]])
+    here, there = (
+        QuantumLayer(template, backend) for backend in (None, catalog.load_backend("aer_ideal", 3))
+    )
+    torch.testing.assert_close(here(angles), there(angles))
 
 
 @pytest.mark.parametrize("observable", ["ZI", Pauli("ZI"), SparsePauliOp(["ZI", "XX"], [0.5, -0.25])])

@@ -27,10 +27,10 @@ def measured(circuit: QuantumCircuit, num_qubits: int) -> QuantumCircuit:
     layout = circuit.layout
     places = range(num_qubits) if layout is None else layout.final_index_layout()[:num_qubits]
     copy = circuit.copy()
-    copy.add_register(ClassicalRegister(num_qubits, MEASURED))
+    register = ClassicalRegister(num_qubits, MEASURED)
+    copy.add_register(register)
     copy.barrier()
-    for bit, place in enumerate(places):
-        copy.measure(place, copy.clbits[bit])
+    copy.measure(places, register)
     return copy
 
 

@@ -57,7 +57,8 @@ class CircuitTemplate:
     2
 
     Attributes:
-        circuit: A copy of the circuit that was given, without its final measurements.
+        circuit: A copy of the circuit that was given, on the same qubits and as if they were the user's own: without
+            final measurements, classical bits and the layout that a transpiler leaves.
         inputs: Parameters fed by data, in radians, in the order of a layer's input columns.
         weights: Parameters that are trained, in the order of a layer's weight vector.
         observables: What is read, on the template's qubits; None reads the 2**num_qubits outcome
@@ -94,9 +95,7 @@ class CircuitTemplate:
             InputError: A parameter is missing, repeated or unknown; the circuit measures, resets or branches
                 before its end; an observable does not fit.
         """
-        own = circuit.remove_final_measurements(inplace=False) if circuit.num_clbits else circuit.copy()
-        own.metadata = {}
-        _check_unitary(own, circuit.name)
+        own = _on_qubits_alone(circuit)
         _check_parameters(own, list(inputs), list(weights), circuit.name)
         object.__setattr__(self, "circuit", own)
         object.__setattr__(self, "inputs", list(inputs))
@@ -167,6 +166,16 @@ class CircuitTemplate:
             observables=terms and [SparsePauliOp.from_list(term) for term in terms],
             name=layout["name"],
         )
+
+
+def _on_qubits_alone(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Copy a circuit that is unitary up to final measurements, and of all else about it keep the name."""
+    given = circuit.remove_final_measurements(inplace=False) if circuit.num_clbits else circuit.copy()
+    _check_unitary(given, circuit.name)
+    own = QuantumCircuit(given.qubits, *given.qregs, name=given.name, global_phase=given.global_phase)
+    for instruction in given.data:
+        own.append(instruction)
+    return own
 
 
 def _check_unitary(circuit: QuantumCircuit, name: str) -> None:
