@@ -8,8 +8,8 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
-from qiskit.circuit import Parameter, ParameterExpression, ParameterVector
-from qiskit.circuit.library import RXGate, UnitaryGate, XGate, YGate
+from qiskit.circuit import Delay, Gate, Parameter, ParameterExpression, ParameterVector
+from qiskit.circuit.library import HamiltonianGate, RXGate, UnitaryGate, XGate, YGate
 from qiskit.quantum_info import SparsePauliOp
 from random_circuits import W, X, circuits
 
@@ -310,6 +310,16 @@ def nearly_identity(angle):
     return UnitaryGate(matrix)
 
 
+def bare(*params):
+    """A gate of which nothing but its parameters is known."""
+
+    class Bare(Gate):
+        def validate_parameter(self, parameter):
+            return parameter
+
+    return Bare("bare", 1, list(params))
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -318,6 +328,13 @@ def nearly_identity(angle):
         pytest.param(UnitaryGate(RXGate(0.3)), UnitaryGate(RXGate(0.3 + 1e-11)), id="beyond eight digits"),
         pytest.param(nearly_identity(0.1), nearly_identity(0.2), id="in the middle of a large matrix"),
         pytest.param(XGate().control(3, ctrl_state=1), XGate().control(3, ctrl_state=2), id="open controls"),
+        pytest.param(
+            HamiltonianGate(np.eye(2)[::-1], 0.1),
+            HamiltonianGate(np.eye(2)[::-1], 0.2),
+            id="numbers beside a matrix",
+        ),
+        pytest.param(bare(np.eye(2), 0.1), bare(np.eye(2), 0.2), id="numbers beside a matrix, no definition"),
+        pytest.param(Delay(100, "ns"), Delay(100, "us"), id="units of time"),
     ],
 )
 def test_gates_of_one_name_are_told_apart_by_what_they_do(one, other):

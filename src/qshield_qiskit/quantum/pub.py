@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.circuit import Operation, Parameter
-from qiskit.circuit.library import get_standard_gate_name_mapping
+from qiskit.circuit import Delay, Operation, Parameter
+from qiskit.circuit.library import UnitaryGate, get_standard_gate_name_mapping
 from qiskit.quantum_info import SparsePauliOp
 
 _STANDARD = {name: gate.base_class for name, gate in get_standard_gate_name_mapping().items()}
@@ -68,10 +68,14 @@ def _gates(circuit: QuantumCircuit) -> list[tuple[Any, ...]]:
 
 
 def _spelled_out(gate: Operation) -> tuple[Any, ...]:
-    matrices = [p.tolist() for p in gate.params if isinstance(p, np.ndarray)]  # as text they would be cut
-    if matrices or type(gate) is _STANDARD.get(gate.name) or gate.definition is None:
-        return gate.name, matrices or [str(angle) for angle in gate.params]
-    return ("composite", _gates(gate.definition))  # its name may count how many circuits were made before it
+    plain = type(gate) is _STANDARD.get(gate.name) or isinstance(gate, UnitaryGate)
+    if not plain and gate.definition is not None:
+        return (
+            "composite",
+            _gates(gate.definition),
+        )  # its name may count how many circuits were made before it
+    params = [p.tolist() if isinstance(p, np.ndarray) else str(p) for p in gate.params]  # arrays' text is cut
+    return (gate.name, params, gate.unit) if isinstance(gate, Delay) else (gate.name, params)
 
 
 class Executor(Protocol):
