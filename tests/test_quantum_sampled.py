@@ -176,6 +176,17 @@ def test_other_bases_are_measured_as_well(observables):
     torch.testing.assert_close(sampled(x), exact(x), atol=0.05, rtol=0)
 
 
+def test_noise_at_the_end_of_a_circuit_comes_before_its_basis_is_changed():
+    x = Parameter("x")
+    circuit = QuantumCircuit(1)
+    circuit.ry(x, 0)
+    backend = catalog.load_backend("paper_noise", 1, channel="amplitude_damping", p=0.5)
+    exact, sampled = two_layers(backend, CircuitTemplate(circuit, [x], observables=["X"]), shots=20_000)
+    angle = torch.tensor([[math.pi / 2]], dtype=torch.float64)
+    assert exact(angle).item() == pytest.approx(math.sqrt(0.5))
+    assert sampled(angle).item() == pytest.approx(math.sqrt(0.5), abs=0.03)
+
+
 def test_bases_group_what_can_be_measured_together():
     groups = grouped_by_basis((SparsePauliOp("ZZI"), SparsePauliOp(["IZX", "XII"], [2.0, 1.0])))
     assert [basis.to_label() for basis, _ in groups] in (

@@ -11,6 +11,7 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import Pauli, SparsePauliOp
 from qiskit_aer.primitives import SamplerV2
 
+from qshield_qiskit.devices.compiling.transpiling import marked, unrolled
 from qshield_qiskit.devices.measuring import MEASURED, bases_of, frequencies, in_basis, measured
 from qshield_qiskit.quantum.pub import Pub
 
@@ -35,9 +36,11 @@ class AerShots:
         """Run a PUB: relative frequencies (P, 2**n), or expectation values (P, m)."""
         if pub.observables is None:
             return self._frequencies(pub.circuit, pub, seed)
+        # Whatever noise is at the circuit's end comes before the change of basis.
+        circuit = marked(unrolled(pub.circuit))
         values = np.zeros((len(pub), len(pub.observables)))
         for basis, terms in grouped_by_basis(pub.observables):
-            outcomes = self._frequencies(in_basis(pub.circuit, basis), pub, seed)  # (P, 2**n)
+            outcomes = self._frequencies(in_basis(circuit, basis), pub, seed)  # (P, 2**n)
             for output, diagonal in terms:
                 values[:, output] += outcomes @ diagonal
         return values

@@ -15,7 +15,7 @@ from qshield_qiskit.devices.compiling.routing import best_routing
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
 from qshield_qiskit.quantum.occurrences import separate_occurrences
-from qshield_qiskit.quantum.template import LAYER_END, LayerEnd
+from qshield_qiskit.quantum.template import LAYER_END, LayerEnd, mark_layer_end
 
 
 def unrolled(circuit: QuantumCircuit) -> QuantumCircuit:
@@ -51,15 +51,34 @@ def unrolled(circuit: QuantumCircuit) -> QuantumCircuit:
     return plain
 
 
+def marked(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Give a circuit without layer marks one layer of them at its end, before its measurements.
+
+    Args:
+        circuit: As `unrolled` returns it.
+    """
+    if any(instruction.operation.name == LAYER_END for instruction in circuit.data):
+        return circuit
+    complete = circuit.copy_empty_like()
+    measurements = [instruction for instruction in circuit.data if instruction.operation.name == "measure"]
+    for instruction in circuit.data:
+        if instruction.operation.name != "measure":
+            complete.append(instruction)
+    mark_layer_end(complete)
+    for instruction in measurements:
+        complete.append(instruction)
+    return complete
+
+
 def for_simulator(circuit: QuantumCircuit, *, keep_layer_marks: bool) -> QuantumCircuit:
     """Prepare a circuit for simulation without a device: every gate that Aer knows stays as it is.
 
     Args:
         circuit: As `unrolled` returns it.
         keep_layer_marks: Turn layer marks into identities labelled `LAYER_END` instead of dropping them; a
-            circuit without marks gets one layer of them at its end.
+            circuit without marks gets them first, see `marked`.
     """
-    return _with_labelled_marks(circuit) if keep_layer_marks else _without_marks(circuit)
+    return _with_labelled_marks(marked(circuit)) if keep_layer_marks else _without_marks(circuit)
 
 
 def for_device(circuit: QuantumCircuit, calibration: Calibration, target: Target) -> QuantumCircuit:
@@ -112,20 +131,12 @@ def _without_marks(circuit: QuantumCircuit) -> QuantumCircuit:
 
 def _with_labelled_marks(circuit: QuantumCircuit) -> QuantumCircuit:
     """Turn layer marks into identities with their label: that is how Aer finds the noise of a custom gate."""
-    marked = any(instruction.operation.name == LAYER_END for instruction in circuit.data)
     labelled = circuit.copy_empty_like()
-    measurements = []
     for instruction in circuit.data:
         if instruction.operation.name == LAYER_END:
             labelled.append(IGate(label=LAYER_END), instruction.qubits)
-        elif instruction.operation.name == "measure":
-            measurements.append(instruction)
         else:
             labelled.append(instruction)
-    for qubit in [] if marked else circuit.qubits:
-        labelled.append(IGate(label=LAYER_END), [qubit])
-    for instruction in measurements:
-        labelled.append(instruction)
     return labelled
 
 
