@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 from qiskit import QuantumCircuit, qpy, transpile
-from qiskit.circuit import Gate, Parameter, ParameterVector
+from qiskit.circuit import AnnotatedOperation, ControlModifier, Gate, Operation, Parameter, ParameterVector
+from qiskit.circuit.library import RXGate, RYGate
 from qiskit.quantum_info import Clifford, Operator, Pauli, SparsePauliOp
 
 from qshield_qiskit import QuantumLayer, catalog
 from qshield_qiskit.errors import InputError
+from qshield_qiskit.quantum.drawing import draw_figure
 from qshield_qiskit.quantum.template import LAYER_END, CircuitTemplate, mark_layer_end
 
 X = ParameterVector("x", 12)
@@ -94,6 +96,42 @@ def test_gates_that_are_unitary_in_unusual_ways():
     assert CircuitTemplate(circuit, X, [THETA]).num_qubits == 2
 
 
+def abstract() -> QuantumCircuit:
+    """Operations that are no instructions, on the surface and inside of a composite one."""
+    flipped = QuantumCircuit(2)
+    flipped.h(0)
+    flipped.cx(0, 1)
+    circuit = QuantumCircuit(3, name="abstract")
+    circuit.append(RXGate(X[0]).control(1, annotated=True), [0, 1])
+    inner = QuantumCircuit(3)
+    inner.append(Clifford(flipped), [0, 1])
+    inner.append(RYGate(0.3).control(1, annotated=True), [2, 1])
+    circuit.append(inner.to_instruction(), [2, 1, 0])
+    circuit.append(Clifford(flipped), [2, 0])
+    return circuit
+
+
+@pytest.mark.parametrize("more", [{}, {"gradient": "shift"}, {"backend": "aer_ideal", "shots": 20_000}])
+def test_abstract_operations_run_like_the_gates_that_they_are(more):
+    same = QuantumCircuit(3)
+    same.crx(X[0], 0, 1)
+    same.h(2)
+    same.cx(2, 1)
+    same.cry(0.3, 0, 1)
+    same.h(2)
+    same.cx(2, 0)
+    angles = torch.tensor([[1.0]])
+    if "backend" in more:
+        more = {**more, "backend": catalog.load_backend(more["backend"], 3)}
+    outcomes = QuantumLayer(CircuitTemplate(abstract(), X[:1]), **more)(angles)
+    exact = QuantumLayer(CircuitTemplate(same, X[:1]))(angles)
+    torch.testing.assert_close(outcomes, exact, atol=0.02 if "shots" in more else 1e-6, rtol=0)
+
+
+def test_abstract_operations_are_drawn():
+    assert draw_figure(CircuitTemplate(abstract(), X[:1])).axes
+
+
 def measured_midway() -> QuantumCircuit:
     circuit = own_circuit()
     circuit.add_register(*QuantumCircuit(0, 1).cregs)
@@ -123,6 +161,24 @@ def branching() -> QuantumCircuit:
     return circuit
 
 
+def unheard_of() -> QuantumCircuit:
+    class Nothing(Operation):
+        name, num_qubits, num_clbits = "nothing", 1, 0
+
+        def copy(self, name=None):
+            return self
+
+    circuit = own_circuit()
+    circuit.append(Nothing(), [0])
+    return circuit
+
+
+def controls_a_mystery() -> QuantumCircuit:
+    circuit = own_circuit()
+    circuit.append(AnnotatedOperation(Gate("mystery", 1, []), ControlModifier(1)), [0, 1])
+    return circuit
+
+
 @pytest.mark.parametrize(
     ("make", "inputs", "weights", "observables", "says"),
     [
@@ -142,6 +198,8 @@ def branching() -> QuantumCircuit:
         (initialized_inside, X, [THETA], None, "has a reset before its end"),
         (branching, X, [THETA], None, "before its end"),
         (lambda: QuantumCircuit(0), X, [], None, "has no qubits"),
+        (unheard_of, X, [THETA], None, "has a nothing before its end"),
+        (controls_a_mystery, X, [THETA], None, "has an operation that gates cannot express"),
     ],
 )
 def test_what_is_no_template(make, inputs, weights, observables, says):

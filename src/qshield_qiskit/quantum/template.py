@@ -171,11 +171,37 @@ class CircuitTemplate:
 def _on_qubits_alone(circuit: QuantumCircuit) -> QuantumCircuit:
     """Copy a circuit that is unitary up to final measurements, and of all else about it keep the name."""
     given = circuit.remove_final_measurements(inplace=False) if circuit.num_clbits else circuit.copy()
+    given = _in_gates(given)
     _check_unitary(given, circuit.name)
     own = QuantumCircuit(given.qubits, *given.qregs, name=given.name, global_phase=given.global_phase)
     for instruction in given.data:
         own.append(instruction)
     return own
+
+
+def _in_gates(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Synthesise abstract operations, such as a Clifford or an annotated gate, inside of composite ones as well."""
+    abstract = {step.operation.name for step in circuit.data if not isinstance(step.operation, Instruction)}
+    opened = circuit.copy_empty_like()
+    for step in circuit.data:
+        if _holds_abstract(step.operation):
+            opened.compose(_in_gates(step.operation.definition), step.qubits, step.clbits, inplace=True)
+        else:
+            opened.append(step)
+    try:
+        return opened.decompose(list(abstract)) if abstract else opened
+    except QiskitError as error:
+        raise InputError(
+            f"circuit {circuit.name!r} has an operation that gates cannot express: {error.message}"
+        ) from error
+
+
+def _holds_abstract(operation: Operation) -> bool:
+    """Tell whether a composite instruction, as circuits turn into them, consists of anything abstract."""
+    if type(operation) not in {Instruction, Gate} or operation.definition is None:
+        return False
+    parts = (instruction.operation for instruction in operation.definition.data)
+    return any(not isinstance(part, Instruction) or _holds_abstract(part) for part in parts)
 
 
 def _check_unitary(circuit: QuantumCircuit, name: str) -> None:
@@ -197,9 +223,7 @@ def _not_unitary(operation: Operation) -> str | None:
         return str(operation.name)
     if operation.name in {"barrier", "delay"} or isinstance(operation, Gate):
         return None
-    if not isinstance(operation, Instruction):  # an abstract object such as a Clifford, unitary by its nature
-        return None
-    if operation.definition is None:
+    if not isinstance(operation, Instruction) or operation.definition is None:
         return str(operation.name)
     inside = (_not_unitary(instruction.operation) for instruction in operation.definition.data)
     return next((found for found in inside if found), None)
