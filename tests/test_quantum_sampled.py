@@ -256,6 +256,23 @@ def test_estimates_are_exact_where_outcomes_are_sinusoids_of_one_angle(estimate,
     assert not jacobian[:, :, [0, 2]].any()
 
 
+@pytest.mark.parametrize("gradient", ["shift", "spsa"])
+def test_an_empty_batch_has_empty_gradients_and_none_for_the_weights(gradient):
+    template = catalog.load_circuit("full", 2)
+    layer = QuantumLayer(template, catalog.load_backend("aer_ideal", 2), shots=10, gradient=gradient)
+    x = torch.zeros(0, template.num_inputs, requires_grad=True)
+    layer(x).sum().backward()
+    assert x.grad.shape == (0, template.num_inputs)
+    assert not layer.weight.grad.any()
+
+
+@pytest.mark.parametrize("estimate", [ParameterShift(), SimultaneousPerturbation(draws=2)])
+def test_an_estimate_of_no_columns_is_zero(estimate):
+    at, generator = np.zeros((3, 2)), np.random.default_rng(0)
+    outputs = np.zeros((len(estimate.angles(at, [], generator)), 4))
+    assert estimate.jacobian(outputs, at, [], generator).tolist() == np.zeros((3, 4, 2)).tolist()
+
+
 def test_the_same_seed_of_torch_gives_the_same_shots():
     template = catalog.load_circuit("star", 2)
     for name in ("aer_noisy", "fake_manila"):

@@ -58,7 +58,7 @@ class ParameterShift:
         self, outputs: Array, at: Array, columns: Sequence[int], generator: np.random.Generator
     ) -> Array:
         """Take half the differences."""
-        pairs = outputs.reshape(len(columns), 2, len(at), -1)  # (K, 2, B, O)
+        pairs = outputs.reshape(len(columns), 2, len(at), outputs.shape[1])  # (K, 2, B, O)
         jacobian = np.zeros((len(at), pairs.shape[-1], at.shape[1]))
         jacobian[:, :, list(columns)] = ((pairs[:, 0] - pairs[:, 1]) / 2).transpose(1, 2, 0)
         return jacobian
@@ -94,7 +94,7 @@ class SimultaneousPerturbation:
     ) -> Array:
         """Average the differences, each over the signs of its draw."""
         signs = self._signs(at, columns, generator)
-        pairs = outputs.reshape(self.draws, 2, len(at), -1)  # (S, 2, B, O)
+        pairs = outputs.reshape(self.draws, 2, len(at), outputs.shape[1])  # (S, 2, B, O)
         slopes = (pairs[:, 0] - pairs[:, 1]) / (2 * self.step)
         jacobian: Array = np.einsum("sbo,sbt->bot", slopes, signs) / self.draws  # 1 / d = d
         return jacobian
