@@ -77,6 +77,20 @@ def test_the_backend_comes_back_with_its_options(tmp_path):
     assert not torch.equal(ideal(images), model(images))
 
 
+def test_the_seed_of_sampled_noise_comes_back_and_goes_along_to_another_backend(tmp_path):
+    backend = load_backend("paper_noise", 9, p=0.2)
+    model = make(template=load_circuit("none", 9, ansatz="none"), backend=backend, seed=1)
+    model.save_pretrained(tmp_path)
+    images = torch.rand(1, *SHAPE)
+    outcomes = model.branches(images).outcomes
+    for copy in (HybridClassifier.from_pretrained(tmp_path), model.with_backend(backend)):
+        assert torch.equal(copy.branches(images).outcomes, outcomes)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config.pop("seed") == 1
+    (tmp_path / "config.json").write_text(json.dumps(config))  # as it was before models had one
+    assert not torch.equal(HybridClassifier.from_pretrained(tmp_path).branches(images).outcomes, outcomes)
+
+
 def test_a_backend_of_ones_own_must_be_given_again(tmp_path):
     backend = type(load_backend("aer_ideal", 2))("bench", 2)
     make(backend=backend).save_pretrained(tmp_path)

@@ -242,6 +242,13 @@ def test_a_replica_is_built_from_its_settings(num_classes):
     assert model.detach_circuit and model.readout_name == "basis_states"
 
 
+def test_the_noise_of_a_built_model_follows_the_runs_seed():
+    one = Split(torch.rand(2, *SHAPE), torch.zeros(2, dtype=torch.int64))
+    dataset = Dataset("some", one, one, one, tuple("0123456789"))
+    seeds = [build_model(load_settings("digits", [f"seed={seed}"]), dataset).seed for seed in (1, 1, 2)]
+    assert seeds[0] == seeds[1] != seeds[2]
+
+
 def test_there_is_a_replica_of_every_experiment_of_the_paper():
     papers = {name for name in catalog.find("experiments") if name.startswith("paper/")} - set(REPLICAS)
     assert {name.replace("replica_", "") for name in REPLICAS} == papers

@@ -54,6 +54,7 @@ def build_model(settings: Settings, dataset: Dataset) -> HybridClassifier:
         detach_circuit=model.detach_circuit,
         readout=model.readout,
         sampling=backend.sampling(),
+        seed=derive(settings.seed, "trajectories"),
     )
 
 

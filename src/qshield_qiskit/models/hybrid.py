@@ -71,6 +71,7 @@ class HybridClassifier(nn.Module):
         readout: One of `readout.READOUTS`.
         sampling: How the layer runs the circuit: `shots`, `gradient` and `gradient_draws` of `QuantumLayer`; by
             default exactly, or by the backend's own defaults.
+        seed: Seed of the noise, where it is sampled in trajectories.
 
     Raises:
         InputError: An unknown name, images that do not suit the backbone, a missing template or backend, or a
@@ -93,6 +94,7 @@ class HybridClassifier(nn.Module):
         detach_circuit: bool = False,
         readout: str = "trained",
         sampling: Mapping[str, Any] | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         if branch not in BRANCHES:
@@ -111,6 +113,7 @@ class HybridClassifier(nn.Module):
         self.detach_circuit = detach_circuit
         self.readout_name = readout
         self.sampling = dict(sampling or {})
+        self.seed = seed
 
         # What the twin has too is drawn first, so that the seed gives all three the same start.
         self.backbone = build_backbone(backbone, input_shape, pretrained=pretrained)
@@ -140,7 +143,7 @@ class HybridClassifier(nn.Module):
             raise InputError(
                 "model.branch=circuit needs a backend; try backend=load_backend('aer_ideal', num_qubits=...)"
             )
-        return QuantumLayer(template, self.backend, **self.sampling)
+        return QuantumLayer(template, self.backend, seed=self.seed, **self.sampling)
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify images.
@@ -252,9 +255,8 @@ class HybridClassifier(nn.Module):
         if model.branch == "circuit" and model.template is not None:
             reference = self.head.weight
             model.sampling = dict(sampling or {})
-            layer = QuantumLayer(model.template, backend, **model.sampling).to(
-                reference.device, reference.dtype
-            )
+            layer = QuantumLayer(model.template, backend, seed=self.seed, **model.sampling)
+            layer.to(reference.device, reference.dtype)
             layer.load_state_dict(self.layer.state_dict())
             model.layer, model.backend = layer.train(self.training), backend
         return model

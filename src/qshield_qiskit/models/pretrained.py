@@ -23,7 +23,7 @@ TENSORS = "model.safetensors"
 CONFIG = "config.json"
 CIRCUIT = "circuit.qpy"
 KEYS = {"backbone", "fusion", "branch", "num_classes", "input_shape", "backend"}
-LATER_KEYS = {"features", "projection", "detach_circuit", "readout", "sampling"}
+LATER_KEYS = {"features", "projection", "detach_circuit", "readout", "sampling", "seed"}
 """What models saved before these options do not have: they have the defaults."""
 
 
@@ -39,6 +39,7 @@ def save(model: HybridClassifier, folder: Path) -> None:
         "detach_circuit": model.detach_circuit,
         "readout": model.readout_name,
         "sampling": model.sampling,
+        "seed": model.seed,
         "num_classes": model.num_classes,
         "input_shape": list(model.input_shape),
         "backend": None if model.backend is None else model.backend.source,

@@ -72,4 +72,4 @@ def build_devices(
     else:
         num_qubits = model.template.num_qubits
         devices = [Backend.calibrated(name, calibrations.load_for(name, num_qubits)) for name in noise]
-    return Devices([ExactQNN(model.template, device) for device in devices], seed)
+    return Devices([ExactQNN(model.template, device, seed=model.seed) for device in devices], seed)
