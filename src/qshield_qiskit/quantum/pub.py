@@ -69,11 +69,8 @@ def _gates(circuit: QuantumCircuit) -> list[tuple[Any, ...]]:
 
 def _spelled_out(gate: Operation) -> tuple[Any, ...]:
     plain = type(gate) is _STANDARD.get(gate.name) or isinstance(gate, UnitaryGate)
-    if not plain and gate.definition is not None:
-        return (
-            "composite",
-            _gates(gate.definition),
-        )  # its name may count how many circuits were made before it
+    if not plain and gate.definition is not None:  # its name may count how many circuits were made before it
+        return "composite", _gates(gate.definition)
     params = [p.tolist() if isinstance(p, np.ndarray) else str(p) for p in gate.params]  # arrays' text is cut
     return (gate.name, params, gate.unit) if isinstance(gate, Delay) else (gate.name, params)
 
