@@ -159,6 +159,16 @@ def test_the_report_of_two_data_sets_is_refused_in_one_line(tmp_path):
     )
 
 
+def test_the_report_of_two_test_splits_is_refused_in_one_line(tmp_path):
+    runs = [attacked(tmp_path / "a"), attacked(tmp_path / "b", dotted=["data.test_images=100"])]
+    refused = CliRunner().invoke(app, ["report", *(str(run.folder.path) for run in runs)])
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        "error: runs with data.test_images=null and data.test_images=100: models are compared on the same images; "
+        "report each by itself\n"
+    )
+
+
 def test_a_quick_verdict_is_called_quick_and_a_star_is_explained(tmp_path):
     run = attacked(tmp_path / "a")
     (item,) = [item for item in results([run], ["-"]) if item["preset"] == "paper"]

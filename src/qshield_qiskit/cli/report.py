@@ -64,10 +64,7 @@ def command(
     with stdout_kept_for_json(json):
         loaded = [runs.load_run(name) for name in dict.fromkeys(which or ["last"])]
         attacked = [read_run(run.folder, runs.describe(run.config)) for run in loaded]
-        if len(datasets := sorted({run.dataset for run in attacked})) > 1:
-            raise InputError(
-                f"runs of {' and '.join(datasets)}: models are compared on the same images; report each by itself"
-            )
+        _check_same_images(loaded, attacked)
         written = write_report(attacked, _circuit(loaded), output)
         kept = _keep_results(results, loaded, attacked) if results is not None else []
     if json:
@@ -76,6 +73,18 @@ def command(
     stdout.print(f"report   {written.report}", highlight=False, soft_wrap=True)
     _say_figures(written.figures)
     _say_results(kept)
+
+
+def _check_same_images(loaded: Sequence[runs.Run], attacked: Sequence[RobustRun]) -> None:
+    """Refuse runs of several data sets or test splits: an image's position in one says nothing in another."""
+    datasets = sorted({run.dataset for run in attacked})
+    splits = dict.fromkeys(f"data.test_images={run.config.data.test_images or 'null'}" for run in loaded)
+    for preposition, found in (("of", datasets), ("with", splits)):
+        if len(found) > 1:
+            raise InputError(
+                f"runs {preposition} {' and '.join(found)}: models are compared on the same images; "
+                "report each by itself"
+            )
 
 
 def _report_sweep(
