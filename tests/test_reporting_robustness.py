@@ -133,6 +133,32 @@ def test_a_worst_case_of_other_attacks_is_no_point_of_the_same_curve(tmp_path):
     assert curve.epsilons == (0.0, 0.1, 0.2)
 
 
+def test_fewer_images_of_a_test_set_are_the_first_ones_of_more(tmp_path):
+    first = run_of(tmp_path / "a", [("pgd", "linf", 0.1, [(0, 1, 1), (1, 1, 0), (2, 1, 1)])])
+    run_of(tmp_path / "b", [("pgd", "linf", 0.1, [(0, 1, 0), (1, 1, 1)])])
+    (row,) = json.loads((tmp_path / "b" / "robustness.json").read_text())
+    (tmp_path / "b" / "robustness.json").write_text(json.dumps([row | {"image_set": "89abcdef"}]))
+    second = read_run(RunFolder(tmp_path / "b"))
+    assert compare(subjects([first, second]))[0].shares == (Share(1, 2), Share(1, 2))
+
+
+def test_worst_cases_of_other_attacks_are_not_compared(tmp_path):
+    members = {"a": ["pgd", "fgsm"], "b": ["fgsm", "pgd"], "c": ["apgd", "square"]}
+    for name, attacks in members.items():
+        run_of(tmp_path / name, [("worst_case", "linf", 0.1, [(0, 1, 1)])])
+        (row,) = json.loads((tmp_path / name / "robustness.json").read_text())
+        row |= {"parameters": {"attacks": attacks}}
+        (tmp_path / name / "robustness.json").write_text(json.dumps([row]))
+    models = subjects([read_run(RunFolder(tmp_path / name)) for name in members])
+    same, other = compare(models)
+    assert (same.shares, other.shares) == ((Share(1, 1), Share(1, 1), None), (None, None, Share(1, 1)))
+    assert [same.title, other.title] == [
+        "Worst case, L∞ ≤ 0.1, of FGSM and PGD",
+        "Worst case, L∞ ≤ 0.1, of APGD and Square",
+    ]
+    assert [attack.title for attack in compare(models[:2])] == ["Worst case, L∞ ≤ 0.1"]
+
+
 def test_the_main_radius_is_the_verdicts(tmp_path):
     attacks = [("pgd", "linf", e, 0.5) for e in (0.05, 0.1, 0.3)] + [("fgsm", "linf", 0.3, 0.5)]
     judged = read_run(RunFolder(write_run(tmp_path / "a", attacks)))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.reporting.robustness import WORST_CASE, Key, Outcomes, RobustRun, Row
+from qshield_qiskit.reporting.titles import attack_title
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,24 @@ class Subject:
 
 @dataclass(frozen=True)
 class Compared:
-    """One attack on every subject; None where it was not run."""
+    """One attack on every subject.
+
+    Attributes:
+        key: The attack.
+        shares: None where it was not run.
+        is_one_of_several: Whether there are worst cases of other attacks in the same ball.
+    """
 
     key: Key
     shares: tuple[Share | None, ...]
+    is_one_of_several: bool = False
+
+    @property
+    def title(self) -> str:
+        """The attack in words, with what a worst case is of where that tells it from another."""
+        if not (self.is_one_of_several and self.key.members):
+            return self.key.title
+        return f"{self.key.title}, of {' and '.join(map(attack_title, sorted(self.key.members)))}"
 
 
 @dataclass(frozen=True)
@@ -161,11 +176,14 @@ def compare(models: Sequence[Subject]) -> list[Compared]:
     Returns:
         An item for each attack, in the order of the rows with each worst case last.
     """
-    keys = sorted(
-        dict.fromkeys(key for model in models for key in model.strongest),
-        key=Key.place,
-    )
-    return [Compared(key, _on_common_images([model.strongest.get(key) for model in models])) for key in keys]
+    keys = sorted(dict.fromkeys(key for model in models for key in model.strongest), key=Key.place)
+    titles = Counter(key.title for key in keys)
+    return [
+        Compared(
+            key, _on_common_images([model.strongest.get(key) for model in models]), titles[key.title] > 1
+        )
+        for key in keys
+    ]
 
 
 def _on_common_images(rows: Sequence[Row | None]) -> tuple[Share | None, ...]:
@@ -191,29 +209,26 @@ def curves(models: Sequence[Subject]) -> list[Curve]:
     at epsilon 0 with the clean accuracy on those images. A worst case is drawn where it is of the same attacks at each
     epsilon, since one of fewer attacks is a weaker one.
     """
-    families: dict[tuple[int, Key, frozenset[str]], list[Row]] = {}
+    families: dict[tuple[int, Key], list[Row]] = {}
     for subject, model in enumerate(models):
         for key, row in model.strongest.items():
             untargeted = key.epsilon is not None and key.target is None
-            if untargeted and row.outcomes is not None and not _is_of_one_attack(row):
-                families.setdefault((subject, key._replace(epsilon=None), row.members), []).append(row)
+            if (
+                untargeted and row.outcomes is not None and len(key.members) != 1
+            ):  # else its only attack says it
+                families.setdefault((subject, key._replace(epsilon=None)), []).append(row)
     families = {
         name: sorted(rows, key=lambda row: row.key.epsilon or 0)
         for name, rows in families.items()
         if len(rows) > 1
     }
     result = []
-    for norm in dict.fromkeys(key.norm for _, key, _ in families):
+    for norm in dict.fromkeys(key.norm for _, key in families):
         mine = {name: rows for name, rows in families.items() if name[1].norm == norm}
         images = _intersection(row.outcomes.index for rows in mine.values() for row in rows if row.outcomes)
         if len(images):
-            result += [_curve(subject, key, rows, images) for (subject, key, _), rows in mine.items()]
+            result += [_curve(subject, key, rows, images) for (subject, key), rows in mine.items()]
     return result
-
-
-def _is_of_one_attack(row: Row) -> bool:
-    """Tell whether a worst case says nothing that its only attack does not."""
-    return row.key.attack == WORST_CASE and len(row.members) == 1
 
 
 def _curve(subject: int, key: Key, rows: Sequence[Row], images: NDArray[np.int64]) -> Curve:

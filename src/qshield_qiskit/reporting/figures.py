@@ -87,7 +87,7 @@ def asr_bars(names: Sequence[str], compared: Sequence[Compared], note: str = "")
             place += 1.0
         ticks.append((start + place - 1) / 2)
         place += 0.6
-    axes.set_yticks(ticks, [plain(shorten(attack.key.title)) for attack in compared])
+    axes.set_yticks(ticks, [plain(shorten(attack.title)) for attack in compared])
     axes.set_ylim(place - 1.0, -0.7)
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))

@@ -157,7 +157,7 @@ def comparison_table(models: Sequence[Subject], compared: Sequence[Compared]) ->
         cells = "".join(f"<td>{_share_words(share)}</td>" for share in attack.shares)
         kind = ' class="worst"' if attack.key.attack == WORST_CASE else ""
         common = text(DASH if not counts else max(counts))
-        rows.append(f'<tr{kind}><th scope="row">{text(attack.key.title)}</th><td>{common}</td>{cells}</tr>\n')
+        rows.append(f'<tr{kind}><th scope="row">{text(attack.title)}</th><td>{common}</td>{cells}</tr>\n')
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Table of models"><table>\n'
         "<caption>ASR % with its 95 % Wilson interval, on common images</caption>\n"

@@ -226,7 +226,7 @@ def _in_words(models: Sequence[Subject], attack: Compared) -> str:
     parts = [
         f"{model.label} {_share(share)}".strip() for model, share in zip(models, attack.shares, strict=True)
     ]
-    return f"{attack.key.title}: {'; '.join(parts)}."
+    return f"{attack.title}: {'; '.join(parts)}."
 
 
 def _share(share: Share | None) -> str:

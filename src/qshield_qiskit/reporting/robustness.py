@@ -34,6 +34,7 @@ class Key(NamedTuple):
     epsilon: float | None  # None: a minimum-norm attack, which has no ball
     target: str | None
     transferred: bool
+    members: frozenset[str] = frozenset()  # the attacks that a worst case is of
 
     def place(self) -> tuple[object, ...]:
         """Sort by norm, then by radius with minimum-norm attacks last; a worst case comes after what it is of."""
@@ -116,26 +117,21 @@ class Row:
     @property
     def key(self) -> Key:
         """What it may be compared by."""
-        epsilon, target = self.figures["epsilon"], self.figures.get("target")
+        attack, epsilon, target = (self.figures.get(name) for name in ("attack", "epsilon", "target"))
+        parameters = (self.figures.get("parameters") or {}) if attack == WORST_CASE else {}
         return Key(
-            str(self.figures["attack"]),
+            str(attack),
             str(self.figures["norm"]),
             None if epsilon is None else float(epsilon),
             None if target is None else str(target),
             self.figures.get("source") is not None,
+            frozenset(map(str, parameters.get("attacks", []))),
         )
 
     @property
     def backend(self) -> str:
         """What the attacked model ran on, with the settings that it was given."""
         return f"{self.figures.get('backend')} {self.figures.get('backend_options') or ''}".rstrip()
-
-    @property
-    def members(self) -> frozenset[str]:
-        """The attacks that a worst case is of; nothing for an attack."""
-        if self.key.attack != WORST_CASE:
-            return frozenset()
-        return frozenset(map(str, (self.figures.get("parameters") or {}).get("attacks", [])))
 
     @cached_property
     def outcomes(self) -> Outcomes | None:
