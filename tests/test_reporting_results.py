@@ -10,9 +10,12 @@ from typer.testing import CliRunner
 from qshield_qiskit.cli import app
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.reporting.folder import RunFolder
-from qshield_qiskit.reporting.results import attack_commands, results, write_results
+from qshield_qiskit.reporting.plates import Plate
+from qshield_qiskit.reporting.results import attack_commands, results, to_json, write_results
 from qshield_qiskit.reporting.results_table import markdown, reporting
 from qshield_qiskit.reporting.robustness import read_run
+from qshield_qiskit.reporting.style import new_figure
+from qshield_qiskit.reporting.sweep_report import Report, keep_sweep_results
 
 
 def attacked(path, **settings):
@@ -85,6 +88,44 @@ def test_both_files_say_the_same(tmp_path):
     assert f"{100 * item['asr']['pgd']:.1f} (" in text
     assert item["verdict"] in text
     assert "DeepFool, minimum L2 |" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("linf-0.05", "linf-0.05"), ("digits.json", "digits"), ("digits.md", "digits")]
+)
+def test_a_name_loses_no_more_than_an_ending_of_ours(tmp_path, name, kept):
+    assert [path.name for path in write_results(tmp_path / name, "T", [])] == [f"{kept}.json", f"{kept}.md"]
+    plate = Plate("a", new_figure(2)[0], "what it shows", "how to read it")
+    report = Report("T", [], [], "qshield sweep", {"A": plate})
+    files = keep_sweep_results(report, [], tmp_path / "sweep" / name)
+    there = [path.relative_to(tmp_path / "sweep").as_posix() for path in files]
+    assert there == [f"{kept}.json", f"{kept}.md", f"{kept}/a.png", f"{kept}/a.svg"]
+    assert f"(<{kept}/a.svg>)" in files[1].read_text()
+
+
+def test_results_that_cannot_be_written_are_refused_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"--results .*file/kept: File exists; give a name in a folder"):
+        write_results(tmp_path / "file" / "kept", "T", [])
+
+
+def test_a_share_of_no_image_is_null(tmp_path):
+    runs = [attacked(tmp_path / name) for name in "ab"]
+    for run, kept in zip(runs, (slice(30), slice(30, None)), strict=True):
+        for row in run.rows:
+            changed = np.zeros(60, bool)
+            changed[kept] = row.outcomes.correct[kept]
+            row.outcomes.correct[:] = changed
+    items = results(runs, ["a", "b"])
+    assert not any(item["common_images"] for item in items)
+
+    def refuse(constant):
+        pytest.fail(f"{constant} is no JSON")
+
+    kept = json.loads(to_json(items), parse_constant=refuse)
+    assert all(item["worst_case_asr"] is None for item in kept)
+    text = markdown("Digits", items)
+    assert "no common image" in text and "nan" not in text
 
 
 def test_a_run_without_a_ball_is_refused_in_one_line(tmp_path):

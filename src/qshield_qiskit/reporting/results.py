@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -207,12 +208,14 @@ def model_name(settings: Mapping[str, Any]) -> str:
 
 
 def _rounded(value: Any) -> Any:
-    """Cut figures to what intervals leave of them, five decimals; epsilon stays as it is."""
+    """Cut figures to what intervals leave of them, five decimals; epsilon stays as it is, and nan is no figure."""
     if isinstance(value, dict):
         return {key: each if key == "epsilon" else _rounded(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_rounded(each) for each in value]
-    return round(value, 5) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return round(value, 5) if math.isfinite(value) else None
+    return value
 
 
 def attack_commands(run: RobustRun) -> list[str]:
@@ -233,13 +236,33 @@ def attack_commands(run: RobustRun) -> list[str]:
 
 
 def to_json(items: Sequence[Mapping[str, Any]]) -> str:
-    """Spell items as JSON."""
-    return json.dumps(_rounded(list(items)), indent=1) + "\n"
+    """Spell items as JSON, with null for a share of no image."""
+    return json.dumps(_rounded(list(items)), indent=1, allow_nan=False) + "\n"
+
+
+def without_ending(path: Path) -> Path:
+    """Take .json or .md off a name; what follows another dot, as in linf-0.05, belongs to it."""
+    return path.with_suffix("") if path.suffix in {".json", ".md"} else path
+
+
+def keep_results(path: Path, items: Sequence[Mapping[str, Any]], text: str) -> list[Path]:
+    """Write items as `path`.json and a text about them as `path`.md, and give both files.
+
+    Raises:
+        InputError: A file cannot be written.
+    """
+    name = without_ending(path)
+    written = {Path(f"{name}.json"): to_json(items), Path(f"{name}.md"): text}
+    try:
+        for file, content in written.items():
+            write_atomically(file, content)
+    except OSError as error:
+        raise InputError(
+            f"--results {path}: {error.strerror or error}; give a name in a folder that can be written"
+        ) from error
+    return list(written)
 
 
 def write_results(path: Path, title: str, items: Sequence[Mapping[str, Any]]) -> list[Path]:
-    """Write items as `path`.json and `path`.md, and give both files."""
-    written = [path.with_suffix(".json"), path.with_suffix(".md")]
-    write_atomically(written[0], to_json(items))
-    write_atomically(written[1], markdown(title, items))
-    return written
+    """Keep items with a table of them."""
+    return keep_results(path, items, markdown(title, items))

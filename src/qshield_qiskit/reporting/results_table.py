@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -125,4 +126,6 @@ def _cell(item: Mapping[str, Any], attack: str) -> str:
 
 
 def _share(value: float, interval: Sequence[float]) -> str:
+    if math.isnan(value):
+        return "no common image"
     return f"{100 * value:.1f} ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})"

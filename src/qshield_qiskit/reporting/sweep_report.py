@@ -19,7 +19,7 @@ from qshield_qiskit.reporting.paper.published import Published, content, is_the_
 from qshield_qiskit.reporting.paper.tables import paper_sheets
 from qshield_qiskit.reporting.plates import Plate
 from qshield_qiskit.reporting.report import FIGURES, REPORT, TEMPLATE, Written, embed
-from qshield_qiskit.reporting.results import to_json
+from qshield_qiskit.reporting.results import keep_results, without_ending
 from qshield_qiskit.reporting.sheet import Sheet
 from qshield_qiskit.reporting.sweep_folder import SweepFolder
 from qshield_qiskit.reporting.sweep_lines import Row
@@ -98,7 +98,7 @@ def write_sweep_report(report: Report, path: Path) -> Written:
     Raises:
         InputError: A file cannot be written.
     """
-    markdown = path.with_suffix(".md")
+    markdown = path.with_name(f"{path.name.removesuffix('.html')}.md")
     parts = _parts(report, (report.folder or path.parent) / FIGURES, path.parent)
     try:
         write_atomically(path, _html(report, parts.sections))
@@ -121,16 +121,8 @@ def keep_sweep_results(report: Report, items: Sequence[Mapping[str, Any]], path:
     Raises:
         InputError: A file cannot be written.
     """
-    written = [path.with_suffix(".json"), path.with_suffix(".md")]
-    parts = _parts(report, path.with_suffix(""), path.parent)
-    try:
-        write_atomically(written[0], to_json(items))
-        write_atomically(written[1], _markdown(report, parts.paragraphs))
-    except OSError as error:
-        raise InputError(
-            f"--results {path}: {error.strerror or error}; give a name in a folder that can be written"
-        ) from error
-    return [*written, *parts.figures]
+    parts = _parts(report, without_ending(path), path.parent)
+    return [*keep_results(path, items, _markdown(report, parts.paragraphs)), *parts.figures]
 
 
 class _Parts(NamedTuple):
