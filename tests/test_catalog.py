@@ -133,6 +133,11 @@ def test_listing_runs_nothing_and_hides_private_files(here):
         ("build = 3\n", "has no function build(num_qubits, ...)"),
         ("def build(): return 3\n", "its first must be num_qubits"),
         ("def build(num_qubits): return 3\n", "build returned int, not a CircuitTemplate"),
+        ("def build(num_qubits):\n    return 1 + ''\n", "mine.py:2: TypeError: unsupported operand"),
+        (
+            "from qiskit import QuantumCircuit\ndef build(num_qubits):\n    QuantumCircuit(1).h(num_qubits)\n",
+            "mine.py:3: CircuitError: 'Index 2 out of range",
+        ),
     ],
 )
 def test_a_file_that_is_no_circuit_is_named_with_the_reason(here, content, says):
@@ -158,6 +163,9 @@ def test_settings_are_held_to_what_build_declares(here):
         "def build(num_qubits, **settings): return load_circuit('star', num_qubits, **settings)\n"
     )
     assert catalog.load_circuit("open", 2, reps=3).num_weights == 18
+    with pytest.raises(InputError, match=r"star\.py: build declares no setting 'depth'") as caught:
+        catalog.load_circuit("open", 2, depth=3)
+    assert "open.py" not in str(caught.value)
 
 
 def test_unknown_names():

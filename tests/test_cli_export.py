@@ -60,3 +60,11 @@ def test_an_exported_model_is_the_runs_own_and_its_card_has_figures_and_verdict(
         "does not mean robust",
     ):
         assert words in card.text
+
+
+def test_a_folder_that_cannot_be_written_is_refused_in_one_line(run, tmp_path):
+    judgement.judge_run(run, ("attack.epsilon=0.1", "verdict.images=10"), quick=True)
+    (tmp_path / "file").write_text("")
+    refused = export(run, tmp_path / "file" / "digits")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "file/digits: Not a directory; give a folder that can be written with --to" in refused.stderr

@@ -210,6 +210,7 @@ def test_libraries_print_to_stderr_while_json_is_wanted(capsys):
 ENDINGS = {
     "wrong": ("raise InputError('two\\nlines')", 2, "error: two lines\n"),
     "stop": ("raise KeyboardInterrupt", 130, ""),
+    "unanswered": ("typer.confirm('send it?', err=True)", 130, "send it? [y/N]:\n"),
     "leave": ("raise typer.Exit(3)", 3, ""),
     "fine": ("return", 0, ""),
     "seven": ("return 7", 7, ""),
@@ -243,6 +244,7 @@ def test_how_commands_end(endings, name):
     done = subprocess.run(
         [sys.executable, "-c", "from endings import app; app()", name],
         cwd=endings,
+        input="",
         check=False,
         capture_output=True,
         text=True,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from qshield_qiskit.errors import InputError, unknown
-from qshield_qiskit.modules import first_line, load_module
+from qshield_qiskit.modules import first_line, load_module, raised_by
 
 if TYPE_CHECKING:
     from qshield_qiskit.devices.backend import Backend
@@ -101,7 +101,8 @@ def load_circuit(name: str, num_qubits: int, **options: Any) -> CircuitTemplate:
         options: Whatever else the file's `build` declares, such as reps or encoding.
 
     Raises:
-        InputError: No such name, a file that does not load, or an option that its `build` does not declare.
+        InputError: No such name, a file that does not load, an option that its `build` does not declare, or whatever
+            its `build` raises.
     """
     template = _build(entry("circuits", name), num_qubits, options, gives=("circuit", "inputs", "weights"))
     return cast("CircuitTemplate", template)
@@ -157,7 +158,12 @@ def _build(found: Entry, num_qubits: int, options: dict[str, Any], *, gives: tup
     if not callable(build):
         raise InputError(f"{found.path}: has no function build(num_qubits, ...)")
     _check_options(build, options, str(found.path), leading=1)
-    built: object = build(num_qubits, **options)
+    try:
+        built: object = build(num_qubits, **options)
+    except InputError:
+        raise
+    except Exception as error:
+        raise raised_by(found.path, error) from error
     if not all(hasattr(built, attribute) for attribute in gives):
         expected = "CircuitTemplate" if found.kind == "circuits" else "Backend"
         raise InputError(f"{found.path}: build returned {type(built).__name__}, not a {expected}")

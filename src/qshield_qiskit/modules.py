@@ -38,9 +38,13 @@ def load_module(path: Path) -> ModuleType:
         loader.exec_module(module)
     except Exception as error:
         del sys.modules[loader.name]
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        raise InputError(f"{path}{_line_of(error, path)}: {reason}") from error
+        raise raised_by(path, error) from error
     return module
+
+
+def raised_by(path: Path, error: Exception) -> InputError:
+    """Word what a file raised: where and why."""
+    return InputError(f"{path}{_line_of(error, path.resolve())}: {type(error).__name__}: {first_line(error)}")
 
 
 def first_line(error: BaseException) -> str:

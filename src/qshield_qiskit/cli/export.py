@@ -37,8 +37,13 @@ def command(
     with stdout_kept_for_json(json):
         attacked = read_run(run.folder, runs.describe(run.config))
         card = model_card(attacked, runs.training_command(run), folder)
-        run.model.save_pretrained(folder)
-        write_atomically(folder / "README.md", card)
+        try:
+            run.model.save_pretrained(folder)
+            write_atomically(folder / "README.md", card)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: {error.strerror or error}; give a folder that can be written with --to"
+            ) from error
     if json:
         emit({"run": str(run.folder.path), "folder": str(folder)})
         return

@@ -55,6 +55,9 @@ class LazyGroup(TyperGroup):
             status = super().main(*args, **settings | {"standalone_mode": False})
         except InputError as error:
             status = _refuse(str(error))
+        except typer.Abort:  # a question that was left unanswered
+            typer.echo(err=True)
+            status = 130
         except Exception as error:
             if not hasattr(error, "format_message"):  # a usage error, whichever click typer brings along
                 raise
