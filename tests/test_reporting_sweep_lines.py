@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+from robust_run import write_run
 
+from qshield_qiskit.config import load_settings
 from qshield_qiskit.reporting.paper.ours import Ours
 from qshield_qiskit.reporting.sweep_folder import RUNS, SweepFolder
 from qshield_qiskit.reporting.sweep_lines import WORST_CASE, Line, attacks_of
-from qshield_qiskit.reporting.sweep_results import SCHEMA
+from qshield_qiskit.reporting.sweep_results import SCHEMA, gather
 from qshield_qiskit.reporting.sweep_table import sheets
 
 
@@ -80,3 +83,24 @@ def test_a_run_that_was_killed_as_it_was_made_is_passed_over(tmp_path):
     assert sweep.run("abc") is None
     (tmp_path / RUNS / "20260102-000000-0-abc" / "config.yaml").write_text("seed: 0\n")
     assert sweep.run("abc").path.name == "20260102-000000-0-abc"
+
+
+def test_images_of_a_targeted_class_stay_common_to_the_untargeted_attacks(tmp_path):
+    sweep = SweepFolder(tmp_path)
+    run = write_run(tmp_path / RUNS / "a", [("pgd", "linf", 0.1, 0.5), ("fgsm", "linf", 0.1, 0.5)])
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics |= dict.fromkeys(("train_accuracy", "train_seconds", "inference_seconds"), 1.0)
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    free, targeted = json.loads((run / "robustness.json").read_text())
+    with np.load(run / targeted["outcomes"]) as stored:
+        arrays = dict(stored)
+    elsewhere = arrays["correct"] & (arrays["label"] != 3)
+    np.savez(run / targeted["outcomes"], **(arrays | {"correct": elsewhere}))
+    settings = load_settings("digits").model_dump(mode="json")
+    cell = {"digest": "d", "label": "c", "settings": settings, "choices": {}, "twin": "t", "line": "l"}
+    sweep.write_plan({"name": "s", "command": "qshield sweep s", "cells": [cell]})
+    rows = {"free": [free], "targeted": [targeted | {"target": "3"}]}
+    sweep.write_record("d", {"state": "done", "run": f"{RUNS}/a", "rows": rows})
+    found = {(row["group"], row["target"]): row["common_images"] for row in gather(sweep)}
+    assert found == {("free", None): arrays["correct"].sum(), ("targeted", "3"): elsewhere.sum()}
+    assert arrays["correct"].sum() > elsewhere.sum()

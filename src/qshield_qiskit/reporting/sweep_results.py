@@ -54,6 +54,7 @@ SCHEMA = pa.schema(
         ("attack", _TEXT),  # worst_case: fooled by any bounded attack of the group in its largest ball
         ("norm", _TEXT),
         ("epsilon", _SHARE),
+        ("target", _TEXT),  # what was aimed at; null where only the label was to be left
         ("parameters_of_attack", _TEXT),  # JSON
         ("weak", _TEXT),
         ("n", _COUNT),
@@ -78,8 +79,8 @@ SCHEMA = pa.schema(
 def gather(folder: SweepFolder) -> list[Row]:
     """Read what the cells of a sweep left behind, a row for each cell and attack, and one for a cell without.
 
-    ASR is given on common images too: of each seed, those that every model that was attacked on the same set
-    classifies correctly.
+    ASR is given on common images too: of each seed and target, those that every model that was attacked on the same
+    set classifies correctly. An image that is of a targeted class already does not count there.
     """
     plan = folder.plan
     empty = dict.fromkeys(SCHEMA.names)
@@ -87,7 +88,8 @@ def gather(folder: SweepFolder) -> list[Row]:
     sets: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         if row["attack"]:
-            sets.setdefault((row["dataset"], row["image_set"], row["seed"]), []).append(row)
+            asked = tuple(row[name] for name in ("dataset", "image_set", "seed", "target"))
+            sets.setdefault(asked, []).append(row)
     for members in sets.values():
         common = np.logical_and.reduce([row["correct_by_image"] for row in members])
         for row in members:
@@ -171,6 +173,7 @@ def _attack(run: RunFolder, row: Mapping[str, Any]) -> Row:
     measured = ("median_l0", "median_l2", "median_linf", "queries", "gradients", "seconds")
     return {
         **{name: row[name] for name in (*kept, *measured)},
+        "target": None if row.get("target") is None else str(row["target"]),
         "parameters_of_attack": json.dumps(row["parameters"]),
         "correct_by_image": outcome["correct"].tolist(),
         "fooled_by_image": (outcome["fooled"] & outcome["correct"]).tolist(),
@@ -183,7 +186,7 @@ def _worst_case(attacks: Sequence[Row]) -> list[Row]:
     if not members:
         return []
     correct, fooled = fooled_by_any((row["correct_by_image"], row["fooled_by_image"]) for row in members)
-    same = {name: members[0][name] for name in ("norm", "epsilon", "n", "image_set")}
+    same = {name: members[0][name] for name in ("norm", "epsilon", "target", "n", "image_set")}
     counts = {"attacked": int(correct.sum()), "fooled": int(fooled.sum())}
     share = counts["fooled"] / counts["attacked"] if counts["attacked"] else None
     summed = {name: sum(row[name] for row in members) for name in ("queries", "gradients", "seconds")}
