@@ -209,6 +209,7 @@ def test_libraries_print_to_stderr_while_json_is_wanted(capsys):
 
 ENDINGS = {
     "wrong": ("raise InputError('two\\nlines')", 2, "error: two lines\n"),
+    "away": ("raise UnavailableError('no answer')", 1, "error: no answer\n"),
     "stop": ("raise KeyboardInterrupt", 130, ""),
     "unanswered": ("typer.confirm('send it?', err=True)", 130, "send it? [y/N]:\n"),
     "leave": ("raise typer.Exit(3)", 3, ""),
@@ -224,7 +225,8 @@ def endings(tmp_path_factory):
     (folder / "endings").mkdir()
     for name, body in {**{name: end[0] for name, end in ENDINGS.items()}, "bug": "1 / 0"}.items():
         (folder / "endings" / f"{name}.py").write_text(
-            f'"""Ends by {name}."""\nimport typer\nfrom qshield_qiskit.errors import InputError\n'
+            f'"""Ends by {name}."""\nimport typer\n'
+            "from qshield_qiskit.errors import InputError, UnavailableError\n"
             f"def command():\n    {body}\n"
         )
     (folder / "endings" / "__init__.py").write_text(

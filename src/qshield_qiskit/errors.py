@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import ClassVar
 
 MOST_NAMES = 20
 """An error lists no more names than this, those nearest to what came."""
@@ -13,11 +14,19 @@ class InputError(ValueError):
     """Something the user gave cannot be used.
 
     Its message is one line that says what came, what was expected and what to try. The command line prints that
-    line and exits with status 2; any other exception is a bug of ours and keeps its traceback.
+    line and exits with `exit_status`; any other exception is a bug of ours and keeps its traceback.
     """
 
+    exit_status: ClassVar[int] = 2
 
-class BudgetSpent(InputError):  # noqa: N818, it is an end and no error
+
+class UnavailableError(InputError):
+    """What was asked is in order, but a server or a job did not give it: the same command may succeed later."""
+
+    exit_status: ClassVar[int] = 1
+
+
+class BudgetSpent(UnavailableError):  # noqa: N818, it is an end and no error
     """A budget of queries or of a device's time is spent; what was done until then is kept, and can be gone on with.
 
     Its message is one line that says which budget, and how to go on.

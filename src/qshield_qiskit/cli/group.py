@@ -45,27 +45,27 @@ class LazyGroup(TyperGroup):
         return name, typer.main.get_command(single), rest
 
     def main(self, *args: Any, **settings: Any) -> Any:
-        """Run and exit: 0 done, 2 the input was wrong (one line says how), 130 interrupted.
+        """Run and exit: 0 done, 2 the input was wrong, 1 a server or job gave no answer, 130 interrupted.
 
-        Any other exception is a bug, and keeps its traceback.
+        One line says how. Any other exception is a bug, and keeps its traceback.
         """
         if not settings.get("standalone_mode", True):
             return super().main(*args, **settings)
         try:
             status = super().main(*args, **settings | {"standalone_mode": False})
         except InputError as error:
-            status = _refuse(str(error))
+            status = _refuse(str(error), error.exit_status)
         except typer.Abort:  # a question that was left unanswered
             typer.echo(err=True)
             status = 130
         except Exception as error:
             if not hasattr(error, "format_message"):  # a usage error, whichever click typer brings along
                 raise
-            status = _refuse(error.format_message())
+            status = _refuse(error.format_message(), InputError.exit_status)
         sys.exit(status if isinstance(status, int) else 0)
 
 
-def _refuse(message: str) -> int:
+def _refuse(message: str, exit_status: int) -> int:
     typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
     typer.echo(" ".join(message.split()), err=True)
-    return 2
+    return exit_status

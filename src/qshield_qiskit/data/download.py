@@ -19,7 +19,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from qshield_qiskit.data.arrays import one_line
 from qshield_qiskit.data.dataset import SourceFile
-from qshield_qiskit.errors import InputError
+from qshield_qiskit.errors import InputError, UnavailableError
 
 TIMEOUT = 10.0  # seconds without a single byte; one attempt, so that a machine without network hears soon
 CHUNK = 1 << 18  # bytes
@@ -71,11 +71,12 @@ def fetch(name: str, files: Sequence[RemoteFile], folder: Path, mirror: str | No
         except InputError:
             raise
         except urllib.error.HTTPError as error:
-            raise InputError(f"{name}: {address} answers {error.code} {error.reason}; {remedy}") from error
+            kind = UnavailableError if error.code >= 500 else InputError
+            raise kind(f"{name}: {address} answers {error.code} {error.reason}; {remedy}") from error
         except (OSError, ValueError, http.client.HTTPException, _BadTransferError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             text = getattr(reason, "strerror", None) or one_line(reason)
-            raise InputError(f"{name}: cannot download {address} ({text}); {remedy}") from error
+            raise UnavailableError(f"{name}: cannot download {address} ({text}); {remedy}") from error
 
 
 class _BadTransferError(Exception):

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from qshield_qiskit import errors
 from qshield_qiskit.devices.jobs.cost import Cost, total
 from qshield_qiskit.devices.jobs.job import Job
-from qshield_qiskit.errors import InputError
 
 
 @dataclass
@@ -60,7 +59,7 @@ class BudgetSpent(errors.BudgetSpent):
         self.figures, self.answered, self.spent, self.limit = figures, answered, spent, limit
 
 
-class JobsLost(InputError):  # noqa: N818
+class JobsLost(errors.UnavailableError):
     """Jobs failed or were cancelled; the others are kept, and the same command submits these anew.
 
     Attributes:

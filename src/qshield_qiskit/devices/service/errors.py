@@ -24,7 +24,7 @@ from qiskit_ibm_runtime.exceptions import (
 
 from qshield_qiskit.devices.service.account import SAVED, account_source
 from qshield_qiskit.devices.service.patience import RATE_LIMIT, SERVER_ERRORS, causes, status_of
-from qshield_qiskit.errors import InputError
+from qshield_qiskit.errors import InputError, UnavailableError
 
 PLATFORM = "https://quantum.cloud.ibm.com"
 
@@ -54,7 +54,7 @@ class ServiceError(InputError):
     """IBM's service did not do what it was asked; the line says why, and what to do."""
 
 
-class UnansweredError(ServiceError):
+class UnansweredError(ServiceError, UnavailableError):
     """The service gave no answer, or one that a later attempt may change.
 
     Whether it did what it was asked is not known: a submission that ends so may have become a job, which
@@ -66,7 +66,7 @@ class JobNotFoundError(ServiceError):
     """The service knows no such job."""
 
 
-class JobEndedError(ServiceError):
+class JobEndedError(ServiceError, UnavailableError):
     """A job came to an end without a result.
 
     Attributes:
