@@ -30,10 +30,10 @@ def qshield(capsys):
         said = capsys.readouterr()
         assert end.value.code == status, said.err
         assert TOKEN not in said.out + said.err
-        if status == 2:
-            assert said.err.startswith("error: ")
-            assert said.err.count("\n") == 1
-        return said.out if status != 2 else said.err
+        refused = said.err.startswith("error: ")
+        assert refused or status != 2
+        assert not refused or said.err.count("\n") == 1
+        return said.err if refused else said.out
 
     return call
 
@@ -194,7 +194,7 @@ def test_refusals_are_one_line(standin, qshield, ledger, monkeypatch):
     assert "QISKIT_IBM_TOKEN" in qshield("jobs", "fetch", status=2)
     monkeypatch.setenv("QISKIT_IBM_TOKEN", TOKEN)
     service.stop()
-    assert "cannot be reached" in qshield("jobs", "fetch", status=2)
+    assert "cannot be reached" in qshield("jobs", "fetch", status=1)
     ledger.write_bytes(b"no ledger" * 1000)
     assert "not a database" in qshield("jobs", "list", status=2)
 

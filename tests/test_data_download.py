@@ -144,6 +144,8 @@ def test_a_failed_download_leaves_nothing_and_says_what_to_do(break_it, server, 
     files = [RemoteFile(f"http://publisher.invalid/x/{name}", md5(BODY)) for name in ("a.gz", "b.gz")]
     with pytest.raises(InputError) as error:
         fetch("set", files, tmp_path, server.address)
+    wrong_address = break_it in {nothing_there, no_address, broken_address}
+    assert error.value.exit_status == (2 if wrong_address else 1)
     message = str(error.value)
     assert problem in message and "\n" not in message
     if break_it is not no_address:

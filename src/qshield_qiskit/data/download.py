@@ -76,7 +76,8 @@ def fetch(name: str, files: Sequence[RemoteFile], folder: Path, mirror: str | No
         except (OSError, ValueError, http.client.HTTPException, _BadTransferError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             text = getattr(reason, "strerror", None) or one_line(reason)
-            raise UnavailableError(f"{name}: cannot download {address} ({text}); {remedy}") from error
+            kind = InputError if isinstance(error, ValueError) else UnavailableError  # no address at all
+            raise kind(f"{name}: cannot download {address} ({text}); {remedy}") from error
 
 
 class _BadTransferError(Exception):
