@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from qshield_qiskit.cli import app
 from qshield_qiskit.errors import InputError
+from qshield_qiskit.reporting.commands import robustness_commands
 from qshield_qiskit.reporting.folder import RunFolder
 from qshield_qiskit.reporting.plates import Plate
-from qshield_qiskit.reporting.results import attack_commands, results, to_json, write_results
+from qshield_qiskit.reporting.results import results, to_json, write_results
 from qshield_qiskit.reporting.results_table import markdown, reporting
 from qshield_qiskit.reporting.robustness import read_run
 from qshield_qiskit.reporting.style import new_figure
@@ -74,7 +75,7 @@ def test_defences_are_told_apart(tmp_path):
 
 def test_both_files_say_the_same(tmp_path):
     run = attacked(tmp_path / "a")
-    commands = ["; ".join(["qshield train digits", *attack_commands(run)])]
+    commands = ["; ".join(["qshield train digits", *robustness_commands(run)])]
     items = results([run], commands)
     written = write_results(tmp_path / "kept" / "digits", "Digits", items)
     assert [path.name for path in written] == ["digits.json", "digits.md"]
@@ -144,6 +145,28 @@ def test_an_attack_of_two_presets_counts_in_both(tmp_path):
     by_preset = {item["preset"]: item for item in items}
     assert by_preset["paper"]["asr"]["fgsm"] == by_preset["standard"]["asr"]["fgsm"]
     assert set(by_preset["standard"]["asr"]) == {"fgsm"}
+
+
+def test_the_commands_say_how_each_block_was_made(tmp_path):
+    run = attacked(tmp_path / "a", dotted=["attack.max_queries=500"])
+    path = tmp_path / "a" / "robustness.json"
+    rows = [row for row in json.loads(path.read_text()) if row["norm"] == "linf" or row["epsilon"] is None]
+    rows = [row | {"max_queries": 500} for row in rows if row["presets"]]
+    elsewhere = {"backend": "aer_ideal", "backend_options": "shots=100", "eot": 10, "bpda": "aer_noisy"}
+    rows += [
+        row | elsewhere | {"epsilon": 0.05, "max_queries": None} for row in rows if row["attack"] == "pgd"
+    ]
+    rows += [row | {"presets": [], "target": "3"} for row in rows[:1]]
+    path.write_text(json.dumps(rows))
+    other = "attack.eot=10 attack.bpda=aer_noisy attack.max_queries=null backend=aer_ideal backend.shots=100"
+    assert robustness_commands(read_run(run.folder)) == [
+        "qshield attack last attack=paper attack.epsilon=0.1 attack.images=60",
+        "qshield attack last attack=standard attack.epsilon=0.1 attack.images=60",
+        f"qshield attack last attack=paper attack.epsilon=0.05 attack.images=60 {other}",
+        "qshield attack last attack=fgsm attack.norm=linf attack.epsilon=0.1 attack.images=60 attack.target=3",
+        "qshield verdict last attack.epsilon=0.05 attack.eot=10 backend=aer_ideal backend.shots=100",
+        "qshield verdict last attack.epsilon=0.1",
+    ]
 
 
 def changed(run, of, **changes):

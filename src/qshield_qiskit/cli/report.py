@@ -13,9 +13,10 @@ from qshield_qiskit import runs
 from qshield_qiskit.cli.console import Json, emit, stdout, stdout_kept_for_json
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum import drawing
+from qshield_qiskit.reporting.commands import robustness_commands
 from qshield_qiskit.reporting.report import write_report
-from qshield_qiskit.reporting.results import attack_commands, without_ending, write_results
 from qshield_qiskit.reporting.results import results as results_of
+from qshield_qiskit.reporting.results import without_ending, write_results
 from qshield_qiskit.reporting.robustness import RobustRun, read_run
 from qshield_qiskit.reporting.sweep_folder import DONE, SWEEPS, SweepFolder, is_sweep
 from qshield_qiskit.reporting.sweep_report import (
@@ -158,7 +159,7 @@ def _say_figures(files: Sequence[Path]) -> None:
 
 def _keep_results(path: Path, loaded: Sequence[runs.Run], attacked: Sequence[RobustRun]) -> list[Path]:
     commands = [
-        "; ".join([runs.training_command(run), *attack_commands(read)])
+        "; ".join([runs.training_command(run), *robustness_commands(read)])
         for run, read in zip(loaded, attacked, strict=True)
     ]
     return write_results(path, f"Robustness on {without_ending(path).name}", results_of(attacked, commands))

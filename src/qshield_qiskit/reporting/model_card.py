@@ -7,7 +7,8 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCardData
 
 from qshield_qiskit.errors import InputError
-from qshield_qiskit.reporting.results import attack_commands, results
+from qshield_qiskit.reporting.commands import robustness_commands
+from qshield_qiskit.reporting.results import results
 from qshield_qiskit.reporting.results_table import markdown
 from qshield_qiskit.reporting.robustness import RobustRun
 from qshield_qiskit.reporting.titles import radius_title
@@ -29,7 +30,7 @@ def model_card(run: RobustRun, training_command: str, folder: Path) -> str:
     Raises:
         InputError: There is no attack yet, or no verdict on the backend and within the ball of one.
     """
-    items = results([run], ["; ".join([training_command, *attack_commands(run)])])
+    items = results([run], ["; ".join([training_command, *robustness_commands(run)])])
     for item in items:
         if item["verdict"] is None:
             path, radius = run.folder.path, radius_title(item["epsilon"])

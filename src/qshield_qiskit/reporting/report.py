@@ -16,11 +16,11 @@ from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
 from qshield_qiskit.reporting import page, plates
 from qshield_qiskit.reporting.certified import certificate_plates, certificate_words
+from qshield_qiskit.reporting.commands import robustness_commands
 from qshield_qiskit.reporting.comparison import Subject, compare, subjects
 from qshield_qiskit.reporting.plates import Plate
-from qshield_qiskit.reporting.robustness import WORST_CASE, RobustRun, Row
+from qshield_qiskit.reporting.robustness import WORST_CASE, RobustRun
 from qshield_qiskit.reporting.style import render
-from qshield_qiskit.reporting.titles import radius_title
 
 REPORT = "report.html"
 FIGURES = "figures"
@@ -192,20 +192,11 @@ def _circuit_plate(circuit: Figure, model: Subject) -> Plate:
 
 
 def _making(run: RobustRun) -> str:
-    quoted = shlex.quote(str(run.folder.path))
-    together: dict[tuple[str, ...], dict[str, None]] = {}  # attacks of the same settings, each once
-    for row in run.rows:
-        if row.key.attack != WORST_CASE:
-            together.setdefault(_overrides(row, run.own_backend), {})[row.key.attack] = None
-    attacks = [
-        shlex.join(["qshield", "attack", str(run.folder.path), f"attack={','.join(names)}", *overrides])
-        for overrides, names in together.items()
-    ]
+    path = str(run.folder.path)
     commands = [
         f"qshield train {shlex.quote(str(run.folder.path / 'config.yaml'))}",
-        *attacks,
-        f"qshield verdict {quoted}",
-        f"qshield report {quoted}",
+        *robustness_commands(run, path),
+        f"qshield report {shlex.quote(path)}",
     ]
     settings = [
         (row.key.title, f"{row.backend}; {_pairs(row.figures.get('parameters') or {})}") for row in run.rows
@@ -225,25 +216,6 @@ def _making(run: RobustRun) -> str:
             f"<pre><code>{page.text(run.config)}</code></pre></details>",
         ]
     )
-
-
-def _overrides(row: Row, own_backend: str | None) -> tuple[str, ...]:
-    """What to type behind an attack's name to have it as it was run."""
-    figures, key = row.figures, row.key
-    given = {
-        "attack.norm": key.norm,
-        "attack.epsilon": None if key.epsilon is None else radius_title(key.epsilon),
-        "attack.target": key.target,
-        "attack.bpda": figures.get("bpda"),
-        "attack.images": figures["n"],
-        "attack.max_queries": figures.get("max_queries"),
-        "attack.eot": figures["eot"] if figures.get("eot", 1) != 1 else None,
-    }
-    overrides = [f"{name}={value}" for name, value in given.items() if value is not None]
-    if row.backend != own_backend:
-        name, *options = row.backend.split()
-        overrides += [f"backend={name}", *(f"backend.{option}" for option in options)]
-    return (*overrides, *(["--from", str(figures["source"])] if figures.get("source") else []))
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

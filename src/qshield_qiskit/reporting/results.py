@@ -19,7 +19,6 @@ from qshield_qiskit.files import write_atomically
 from qshield_qiskit.reporting.comparison import Share, weight
 from qshield_qiskit.reporting.results_table import markdown
 from qshield_qiskit.reporting.robustness import WORST_CASE, RobustRun, Row
-from qshield_qiskit.reporting.titles import radius_title
 
 CLASSICAL = {"small_cnn": "cnn", "resnet18": "cnn", "dnn": "dnn", "mlp": "mlp"}
 
@@ -105,13 +104,13 @@ def blocks(runs: Sequence[RobustRun]) -> list[Block]:
         groups: dict[tuple[Any, ...], list[Row]] = {}
         for row in rows:
             if row.key.epsilon is not None and row.key.norm == "linf":
-                for preset in _presets(row):
+                for preset in presets_of(row):
                     groups.setdefault((preset, row.key.epsilon, *_setting(row)), []).append(row)
         for (preset, _, *setting), group in groups.items():
             group += [
                 row
                 for row in rows
-                if row.key.epsilon is None and preset in _presets(row) and _setting(row) == tuple(setting)
+                if row.key.epsilon is None and preset in presets_of(row) and _setting(row) == tuple(setting)
             ]
         found += [Block(run, preset, epsilon, group) for (preset, epsilon, *_), group in groups.items()]
     return found
@@ -123,7 +122,7 @@ def _setting(row: Row) -> tuple[Any, ...]:
     return row.backend, figures.get("eot", 1), figures.get("bpda"), figures.get("seed"), figures["image_set"]
 
 
-def _presets(row: Row) -> list[str | None]:
+def presets_of(row: Row) -> list[str | None]:
     """Give the presets that a row belongs to; an attack by its own name belongs to None."""
     return row.figures.get("presets") or [None]
 
@@ -216,23 +215,6 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 5) if math.isfinite(value) else None
     return value
-
-
-def attack_commands(run: RobustRun) -> list[str]:
-    """Say what to type to have a run's attacks by preset again, and the verdict."""
-    lines: dict[str, None] = {}
-    for block in blocks([run]):
-        if block.preset is None:
-            continue
-        words = [f"attack={block.preset}", f"attack.epsilon={radius_title(block.epsilon)}"]
-        words.append(f"attack.images={block.figures['n']}")
-        if block.figures.get("eot", 1) != 1:
-            words.append(f"attack.eot={block.figures['eot']}")
-        if block.backend != run.own_backend:
-            name, *options = block.backend.split()
-            words += [f"backend={name}", *(f"backend.{option}" for option in options)]
-        lines[" ".join(["qshield attack last", *words])] = None
-    return [*lines, "qshield verdict last"]
 
 
 def to_json(items: Sequence[Mapping[str, Any]]) -> str:
