@@ -48,6 +48,7 @@ class IBMStandIn:
         port: Where to listen on 127.0.0.1; 0 takes a free one.
         token: The API key that it accepts.
         closed_instances: Further instances that the account sees and may not use.
+        open_instances: Further instances with the same devices, and with jobs of their own.
 
     Attributes:
         devices: By name; `recalibrate()`, or set `paused` or `retired`.
@@ -66,6 +67,7 @@ class IBMStandIn:
         port: int = 0,
         token: str = TOKEN,
         closed_instances: Iterable[str] = (),
+        open_instances: Iterable[str] = (),
     ) -> None:
         self.devices = {device.name: device for device in devices or [StandInDevice()]}
         self.plan = Plan(faults)
@@ -73,6 +75,7 @@ class IBMStandIn:
         self.token = token
         self.instance = INSTANCE
         self.closed_instances = list(closed_instances)
+        self.open_instances = list(open_instances)
         self.usage_limit = 600
         self.sessions: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str]] = []

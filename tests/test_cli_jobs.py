@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from ibm_standin import TOKEN, Fault
+from ibm_standin import INSTANCE, TOKEN, Fault
 from submitting import executor, pub, start, wait_until
 
 from qshield_qiskit.cli import app
@@ -144,6 +144,18 @@ def test_cancel_is_told_to_the_service_and_written_down(standin, qshield, ledger
     with executor(ledger) as device:
         assert np.allclose(device.run(pub()).sum(1), 1)
     assert service.submissions == 3
+
+
+def test_a_lost_job_is_cancelled_on_whichever_instance_it_was_taken(standin, qshield, ledger, monkeypatch):
+    closed, other = (INSTANCE.replace("instance", name) for name in ("closed", "other"))
+    service = standin(held=True, closed_instances=[closed], open_instances=[other])
+    monkeypatch.delenv("QISKIT_IBM_INSTANCE")
+    start({**service.environment, "QISKIT_IBM_INSTANCE": ""}, ledger, "accepted").join(60)
+    (sent,) = service.jobs.values()
+    assert sent.instance == INSTANCE
+    cancelled = listed(qshield, "cancel", "--all")
+    assert [job["job_id"] for job in cancelled] == [sent.id, None]
+    assert sent.state == "Cancelled"
 
 
 def test_what_has_ended_cannot_be_cancelled_and_is_fetched(standin, qshield, ledger):

@@ -96,6 +96,16 @@ def test_an_instance_that_is_not_ours_to_use_hides_no_other(standin, monkeypatch
     assert find_device(open_service(), "ibm_standin").name == "ibm_standin"
 
 
+def test_a_search_for_jobs_leaves_the_instance_in_use_as_it_is(standin, monkeypatch):
+    standin(open_instances=[INSTANCE.replace("instance", "other")])
+    monkeypatch.delenv("QISKIT_IBM_INSTANCE")
+    opened = open_service()
+    find_device(opened)
+    assert opened.active_instance() == INSTANCE
+    assert opened.tagged("nobody") == []
+    assert opened.active_instance() == INSTANCE
+
+
 def test_a_saved_account_is_used(standin, monkeypatch):
     url = standin().environment["QISKIT_IBM_URL"]
     QiskitRuntimeService.save_account(token=TOKEN, instance=INSTANCE, url=url)

@@ -23,6 +23,7 @@ class Job:
     program_id: str
     params: dict[str, Any]
     tags: list[str]
+    instance: str
     session_id: str | None = None
     cost: int | None = None
     end: str | None = None  # "fails" or "too long" where the plan says so

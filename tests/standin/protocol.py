@@ -41,6 +41,11 @@ class Request:
     def content(self) -> dict[str, Any]:
         return json.loads(self.body) if self.body else {}
 
+    @property
+    def instance(self) -> str:
+        """The instance that is meant."""
+        return self.headers.get("Service-CRN", self.service.instance)
+
     def one(self, name: str) -> str | None:
         """A setting of the query that is given at most once."""
         return self.query.get(name, [None])[0]
@@ -61,13 +66,13 @@ def find_route(method: str, path: str) -> tuple[str, tuple[str, ...]]:
 
 
 def on(route: str, *, open_to_all: bool = False) -> Callable[[Action], Action]:
-    """Register an action; unless it is open to all it asks for a token that we gave, and for our instance."""
+    """Register an action; unless it is open to all it asks for a token that we gave, and for an instance of ours."""
 
     def register(action: Action) -> Action:
         def guarded(request: Request) -> Any:
             if not request.headers.get("Authorization", "").startswith(f"Bearer {JWT_HEADER}."):
                 raise Refused(401, "The token is missing or not valid.")
-            if request.headers.get("Service-CRN", request.service.instance) != request.service.instance:
+            if request.instance not in {request.service.instance, *request.service.open_instances}:
                 raise Refused(403, "The instance is not authorised for this account.", 1211)
             return action(request)
 

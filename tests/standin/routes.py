@@ -47,7 +47,8 @@ def instances(request: Request) -> Any:
         return {"crn": crn, "name": name, "service_plan_unique_id": PLAN, "doc": doc, "tags": []}
 
     closed = [item(crn, f"closed{i}") for i, crn in enumerate(request.service.closed_instances)]
-    return {"items": [*closed, item(request.service.instance, "standin")], "limit": 100}
+    others = [item(crn, f"open{i}") for i, crn in enumerate(request.service.open_instances)]
+    return {"items": [*closed, item(request.service.instance, "standin"), *others], "limit": 100}
 
 
 @on(f"GET /{PLAN}")
@@ -123,7 +124,7 @@ def submit(request: Request) -> Any:
     if session_id and not request.service.sessions.get(session_id, {}).get("accepting_jobs"):
         raise Refused(400, "The session is closed.", 1217)
     end = next((fault for fault in request.faults if fault.concerns == "job"), None)
-    job = Job(device, content["program_id"], content["params"], content.get("tags", []))
+    job = Job(device, content["program_id"], content["params"], content.get("tags", []), request.instance)
     job.session_id, job.cost = session_id, content.get("cost")
     job.end, job.says = (end.kind, end.says) if end else (None, "")
     request.service.queue.add(job)
@@ -228,7 +229,7 @@ def _queue_length(service: IBMStandIn, device: StandInDevice) -> int:
 
 def _job(request: Request) -> Job:
     found = request.service.jobs.get(request.variables[0])
-    if found is None:
+    if found is None or found.instance != request.instance:
         raise Refused(404, f"Job {request.variables[0]} was not found.", 1291)
     return found
 
@@ -236,7 +237,8 @@ def _job(request: Request) -> Job:
 def _wanted(job: Job, request: Request) -> bool:
     """Whether a job meets the query; IBM gives the jobs that have all of the tags asked for."""
     return (
-        set(request.query.get("tags", [])) <= set(job.tags)
+        job.instance == request.instance
+        and set(request.query.get("tags", [])) <= set(job.tags)
         and request.one("backend") in (None, job.device.name)
         and request.one("program") in (None, job.program_id)
         and request.one("session_id") in (None, job.session_id)

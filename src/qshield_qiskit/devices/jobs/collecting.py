@@ -49,13 +49,12 @@ class Collector:
             self._service = self._open()
         return self._service
 
-    def find(self, job: Job, settle: float, instance: str | None = None) -> str | None:
-        """Look for a job whose id never arrived.
+    def find(self, job: Job, settle: float) -> str | None:
+        """Look for a job whose id never arrived, on every instance of the account.
 
         Args:
             job: The job.
             settle: Seconds to go on looking while the service lists none.
-            instance: The service's instance that it was sent to; None for the one in use.
 
         Returns:
             The id of the job with that tag; should there be several, of the first, and the others are cancelled.
@@ -63,12 +62,7 @@ class Collector:
         service = self.service  # opened by now: a failure to open it is told at once
         until, pause = time.monotonic() + settle, 0.1
         while True:
-            found = reach(
-                lambda: service.jobs(job_tags=[job.tag], limit=20, descending=False, instance=instance),
-                f"job {job.tag}",
-                self.waiting.sending,
-                self.say,
-            )
+            found = reach(lambda: service.tagged(job.tag), f"job {job.tag}", self.waiting.sending, self.say)
             if found:
                 for twin in found[1:]:
                     self._cancel(twin)

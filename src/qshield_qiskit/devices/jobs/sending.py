@@ -134,7 +134,7 @@ class Sender:
         try:
             since = datetime.now(UTC) - datetime.fromisoformat(job.claimed_at)
             settle = max(0.0, self.waiting.settle - since.total_seconds())
-            job_id = self._found(adopted, settle)
+            job_id = self.collector.find(adopted, settle)
         except BaseException:
             self.ledger.release(adopted)
             raise
@@ -154,14 +154,14 @@ class Sender:
                 with speaking(self._name):
                     remote = submit(isa, mode, self.device.target, self.options, tags=[job.tag, "qshield"])
                 # An earlier attempt may have been taken after all, and be listed only now.
-                job_id = str((unsure and self._found(job, 0.0)) or remote.job_id())
+                job_id = str((unsure and self.collector.find(job, 0.0)) or remote.job_id())
                 if job_id == remote.job_id():
                     self.collector.remember(job, remote)
                 return job_id
             except UnansweredError as error:
                 if status_of(error) != RATE_LIMIT:
                     unsure = True
-                    found = self._found(job, self.waiting.settle)
+                    found = self.collector.find(job, self.waiting.settle)
                     if found is not None:
                         return found
                 if time.monotonic() + pause > deadline:
@@ -175,9 +175,6 @@ class Sender:
                 raise
             time.sleep(pause)
             pause = 2 * pause
-
-    def _found(self, job: Job, settle: float) -> str | None:
-        return self.collector.find(job, settle, self.device._instance)
 
     def _mode(self) -> Any:
         """Give the batch to send jobs in, or the device if there is none."""

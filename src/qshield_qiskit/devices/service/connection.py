@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,21 +83,37 @@ class Service(QiskitRuntimeService):  # type: ignore[misc]  # the client ships n
 
     def listing(self) -> list[Listed]:
         """List the devices of all instances of the account that it may use, by name."""
-        items, refused = [], None
-        for client in self._api_clients.values():
-            try:
-                items += client.list_backends()
-            except RequestsApiError as error:
-                if passing(error):
-                    raise
-                refused = error
-        if refused and not items:
-            raise refused
+        items = self._of_all_instances(lambda instance: self._api_clients[instance].list_backends())
         devices = {item["name"]: item for item in items if item.get("class") != "mock"}
         return [
             Listed(name, item["qubits"], item.get("queue_length", 0), item["status"]["name"])
             for name, item in sorted(devices.items())
         ]
+
+    def tagged(self, tag: str) -> list[Any]:
+        """List the jobs with a tag on all instances of the account that it may use, the oldest first."""
+        active = self._active_api_client
+        try:
+            found = self._of_all_instances(
+                lambda instance: self.jobs(job_tags=[tag], limit=20, descending=False, instance=instance)
+            )
+        finally:
+            self._active_api_client = active  # the client goes on with the instance that it asked last
+        return sorted(found, key=lambda job: job.creation_date)
+
+    def _of_all_instances(self, ask: Callable[[str], list[Any]]) -> list[Any]:
+        """Put together what each instance answers, except for those that refuse, unless all do."""
+        answers, refused = [], None
+        for instance in self._api_clients:
+            try:
+                answers.append(ask(instance))
+            except RequestsApiError as error:
+                if passing(error):
+                    raise
+                refused = error
+        if refused and not answers:
+            raise refused
+        return [item for answer in answers for item in answer]
 
 
 def open_service(patience: Patience | None = None) -> Service:
