@@ -116,6 +116,27 @@ def test_killed_while_the_answer_is_on_its_way(standin, ledger, undisturbed):
     assert service.submissions == 2
 
 
+@pytest.mark.parametrize("then", ["sent", "cancelled"])
+def test_a_job_that_is_listed_late_is_waited_for_however_old_its_claim_is(standin, ledger, then):
+    service = standin()
+    start(service.environment, ledger, "accepted").join(60)
+    time.sleep(WAITING.settle)
+    with executor(ledger) as device:
+        tagged, asked = device.collector.service.tagged, []
+
+        def lagging(tag):
+            asked.append(tag)
+            return tagged(tag) if len(asked) > 1 else []
+
+        device.collector.service.tagged = lagging
+        if then == "sent":
+            device.run(pub())
+            assert service.submissions == 2
+        else:
+            (lost,) = device.ledger.jobs("submitting")
+            assert device.collector.cancel(lost).job_id == next(iter(service.jobs))
+
+
 def test_two_processes_with_the_same_command_send_each_job_once(standin, ledger, undisturbed):
     service = standin(queue_seconds=0.1)
     ready = processes().Barrier(2)

@@ -73,12 +73,17 @@ class Collector:
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
 
-    def locate(self, job: Job) -> Job:
-        """Write down the id of a job that nobody is submitting any more, if the service has it."""
+    def locate(self, job: Job, settle: float = 0.0) -> Job:
+        """Write down the id of a job that nobody is submitting any more, if the service has it.
+
+        Args:
+            job: The job.
+            settle: Seconds to go on looking while the service lists none; where it would be given up otherwise.
+        """
         adopted = self.ledger.adopt(job)
         if adopted is not None:
             try:
-                job_id = self.find(adopted, 0.0)
+                job_id = self.find(adopted, settle)
                 if job_id is not None:
                     self.ledger.submitted(adopted, job_id)
             finally:
@@ -109,7 +114,7 @@ class Collector:
     def cancel(self, job: Job) -> Job:
         """Cancel a job at the service and write that down; one that has ended is only looked at."""
         if job.state == "submitting":
-            job = self.locate(job)
+            job = self.locate(job, self.waiting.settle)
         if job.state == "submitted":
             try:
                 self._cancel(self._at_service(job))

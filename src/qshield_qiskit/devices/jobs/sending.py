@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from qiskit_ibm_runtime import Batch
@@ -129,12 +128,11 @@ class Sender:
     def _take_over(self, job: Job) -> Job | None:
         """Ask for a job that another process may have sent before it ended; None if there is nothing to send."""
         adopted = self.ledger.adopt(job)
-        if adopted is None or job.claimed_at is None:
+        if adopted is None:
             return None
         try:
-            since = datetime.now(UTC) - datetime.fromisoformat(job.claimed_at)
-            settle = max(0.0, self.waiting.settle - since.total_seconds())
-            job_id = self.collector.find(adopted, settle)
+            # Its last attempt may have come long after the claim, just before this.
+            job_id = self.collector.find(adopted, self.waiting.settle)
         except BaseException:
             self.ledger.release(adopted)
             raise
