@@ -71,6 +71,17 @@ def test_the_first_backends_asr_is_the_attacks_own(run):
     assert first["asr"] == outcome.asr
 
 
+def test_the_attack_keeps_its_budget_and_its_stand_in(run, monkeypatch):
+    made = []
+    monkeypatch.setattr(gap, "attack", lambda *words, **given: made.append(given) or attack(*words, **given))
+    gap.compare_run(
+        run, [*FEW, "backend=fake_manila,aer_noisy", "attack.max_queries=900", "attack.bpda=aer_ideal"]
+    )
+    (given,) = made
+    assert given["max_queries"] == 900
+    assert given["differentiable"].backend.source["name"] == "aer_ideal"
+
+
 @pytest.mark.parametrize(
     ("dotted", "message"),
     [
@@ -79,6 +90,11 @@ def test_the_first_backends_asr_is_the_attacks_own(run):
         (["backend=aer_noisy,fake_manila", "attack=pgd,fgsm"], "a comparison takes one attack"),
         (["backend=aer_noisy,nowhere"], "no such backend: 'nowhere'"),
         (["backend=aer_noisy,fake_manila", "attack.images=41"], "41 images were asked for"),
+        (["backend=aer_noisy,fake_manila", "attack.target=3"], "attack.target=3: .* try attack.target=null"),
+        (
+            ["backend=aer_noisy,fake_manila", "attack.bpda=ibm_x"],
+            "attack.bpda=ibm_x: a device has no gradient",
+        ),
         (["backend=aer_noisy,fake_manila", "backend.calibration=x"], "declares no setting 'calibration'"),
     ],
 )

@@ -20,6 +20,7 @@ from qshield_qiskit import runs
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.intervals import wilson_interval
+from qshield_qiskit.judgement import _stand_in
 from qshield_qiskit.models.hybrid import Branches
 from qshield_qiskit.robustness.attacking import attack
 from qshield_qiskit.robustness.attacks import choose
@@ -144,6 +145,11 @@ def _images(settings: Any) -> int | None:
 def _examples(first: Subject, announce: Announce) -> Tensor:
     """Make adversarial examples on the first backend, (N, C, H, W)."""
     settings = first.settings.attack
+    if settings.target is not None:
+        raise InputError(
+            f"attack.target={settings.target}: a comparison counts what leaves its class, whatever it becomes; "
+            "try attack.target=null"
+        )
     chosen = choose(settings.name, settings.preset, settings.options, first.model.num_classes)
     if len(chosen) > 1:
         raise InputError(f"attack={settings.name}: a comparison takes one attack; try attack={ATTACK}")
@@ -159,8 +165,10 @@ def _examples(first: Subject, announce: Announce) -> Tensor:
         norm=settings.norm,
         parameters=method,
         eot=settings.eot,
+        differentiable=None if settings.bpda is None else _stand_in(first),
         seed=first.settings.seed,
         batch_size=settings.batch_size,
+        max_queries=settings.max_queries,
     ).examples
 
 
