@@ -20,7 +20,6 @@ from qshield_qiskit import runs
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.intervals import wilson_interval
-from qshield_qiskit.judgement import _stand_in
 from qshield_qiskit.models.hybrid import Branches
 from qshield_qiskit.robustness.attacking import attack
 from qshield_qiskit.robustness.attacks import choose
@@ -165,7 +164,7 @@ def _examples(first: Subject, announce: Announce) -> Tensor:
         norm=settings.norm,
         parameters=method,
         eot=settings.eot,
-        differentiable=None if settings.bpda is None else _stand_in(first),
+        differentiable=first.stand_in(),
         seed=first.settings.seed,
         batch_size=settings.batch_size,
         max_queries=settings.max_queries,

@@ -63,7 +63,7 @@ def attack_run(
     if settings.target is not None:
         chosen = {name: method for name, method in chosen.items() if method.can_target} or chosen
     maker = None if source is None else _source_model(source, target)
-    stand_in = None if settings.bpda is None else _stand_in(target)
+    stand_in = target.stand_in()
     rows: list[Row] = []
     with runs.conversation(target.model):
         for name, method in chosen.items():
@@ -205,16 +205,3 @@ def _source_model(source: Run, target: Subject) -> HybridClassifier:
             f"classes, but here they are {target.model.input_shape} in {target.model.num_classes}"
         )
     return model.to(next(target.model.parameters()).device)
-
-
-def _stand_in(target: Subject) -> HybridClassifier:
-    """Put the model on the backend that is differentiated in place of its own."""
-    model, settings = target.model, target.settings
-    if model.template is None or model.branch != "circuit":
-        raise InputError(f"attack.bpda={settings.attack.bpda}: this model has no circuit; leave it out")
-    assert settings.attack.bpda is not None
-    if catalog.is_hardware(settings.attack.bpda):
-        raise InputError(
-            f"attack.bpda={settings.attack.bpda}: a device has no gradient of its own; try aer_noisy"
-        )
-    return model.with_backend(catalog.load_backend(settings.attack.bpda, model.template.num_qubits))

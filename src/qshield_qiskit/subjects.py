@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from qshield_qiskit import assembly, config
+from qshield_qiskit import assembly, catalog, config
 from qshield_qiskit.config import Settings
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
@@ -39,6 +39,21 @@ class Subject:
     def image_set(self) -> str:
         """The name of its images, so that two attacks can be seen to be about the same ones."""
         return image_set(range(len(self.labels)), self.settings.data.test_images)
+
+    def stand_in(self) -> HybridClassifier | None:
+        """Put the model on the backend that is differentiated in place of its own; None where its own is.
+
+        Raises:
+            InputError: The model has no circuit, or the stand-in is a device.
+        """
+        name, model = self.settings.attack.bpda, self.model
+        if name is None:
+            return None
+        if model.template is None or model.branch != "circuit":
+            raise InputError(f"attack.bpda={name}: this model has no circuit; leave it out")
+        if catalog.is_hardware(name):
+            raise InputError(f"attack.bpda={name}: a device has no gradient of its own; try aer_noisy")
+        return model.with_backend(catalog.load_backend(name, model.template.num_qubits))
 
 
 def subject(
