@@ -72,8 +72,8 @@ class Keeper(Checkpoint):
         if trainer.is_global_zero:
             history.write(self.folder / HISTORY, self.history)
         if history.best(self.history) is row:
-            trainer.save_checkpoint(self.folder / BEST, weights_only=True)
-        trainer.save_checkpoint(self.folder / LAST)
+            _save(trainer, self.folder / BEST, weights_only=True)
+        _save(trainer, self.folder / LAST)
         trainer.should_stop = self._has_lost_patience()
 
     def _close_epoch(self, epoch: int, task: ClassifierTask) -> Epoch:
@@ -103,3 +103,13 @@ class Keeper(Checkpoint):
         else:
             top = history.best(self.history)
         return self.history[-1].epoch - top.epoch >= self.patience
+
+
+def _save(trainer: Trainer, file: Path, *, weights_only: bool = False) -> None:
+    """Write a checkpoint beside its place and move it there; Lightning copies it, where /tmp is another file system."""
+    part = file.with_name(f".{file.name}.part")
+    trainer.save_checkpoint(
+        part, weights_only=weights_only
+    )  # all processes take part, and wait for each other
+    if trainer.is_global_zero:
+        part.replace(file)
