@@ -305,6 +305,10 @@ def test_a_damaged_checkpoint_is_one_line(digits, tmp_path):
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
         ),
         ({"strategy": "dpp"}, "strategy=dpp.*Lightning says"),
+        (
+            {"accelerator": "cpu", "devices": 2, "strategy": "ddp_find_unused_parameters_true"},
+            "strategy=ddp_find_unused_parameters_true would start the whole command.*try training.strategy=ddp",
+        ),
         ({"batch_size": 1}, "batch norm needs 2 images"),
         ({"learning_rate": 1e30}, "no longer a number after epoch 1.*smaller training.learning_rate"),
     ],
@@ -314,6 +318,19 @@ def test_what_cannot_be_trained_is_said_in_one_line(digits, tmp_path, options, l
     with pytest.raises(InputError, match=line) as caught:
         fit(make(digits), digits, some(**options), tmp_path, seed=0)
     assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_is_moved_into_its_place_from_beside_it(digits, tmp_path, monkeypatch):
+    moved, replace = [], os.replace
+    monkeypatch.setattr(
+        os, "replace", lambda old, new: moved.append((str(old), str(new))) or replace(old, new)
+    )
+    fit(make(digits), digits, some(epochs=1), tmp_path, seed=0)
+    folder = tmp_path / "checkpoints"
+    beside = {new: old for old, new in moved if new.startswith(str(folder))}
+    assert set(beside) == {str(tmp_path / BEST), str(tmp_path / LAST)}
+    assert all(old.startswith(f"{folder}/") for old in beside.values())
+    assert {path.name for path in folder.iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
 def test_double_precision(digits, tmp_path):
@@ -352,6 +369,7 @@ def test_two_processes_give_the_weights_of_one(tmp_path):
             from qshield_qiskit.catalog import load_backend, load_circuit
             from qshield_qiskit.config import TrainingSettings
             from qshield_qiskit.data import load_dataset
+            from qshield_qiskit.errors import InputError
             from qshield_qiskit.models.hybrid import HybridClassifier
             from qshield_qiskit.training.fitting import fit
 
@@ -381,18 +399,23 @@ def test_two_processes_give_the_weights_of_one(tmp_path):
                 assert apart < 1e-5, apart
                 assert abs(rows[-1].train_loss - rows_too[-1].train_loss) < 1e-5
                 print("trained")
+                try:
+                    train("three", batch_size=16, devices=2, strategy="ddp", learning_rate=1e30)
+                except InputError as error:
+                    print(error)
             """
         )
     )
     done = subprocess.run(
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
-    assert done.stdout == "trained\n", done.stderr
+    refusal = "the loss is no longer a number after epoch 1; try a smaller training.learning_rate"
+    assert done.stdout == f"trained\n{refusal}\n", done.stderr
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("fusion", ["quantum_only", "classical_only"])
-def test_processes_train_a_model_of_which_one_branch_does_not_predict(tmp_path, fusion):
+@pytest.mark.parametrize(("fusion", "strategy"), [("quantum_only", "ddp"), ("classical_only", "auto")])
+def test_processes_train_a_model_of_which_one_branch_does_not_predict(tmp_path, fusion, strategy):
     script = tmp_path / "train.py"
     script.write_text(
         textwrap.dedent(
@@ -402,9 +425,10 @@ def test_processes_train_a_model_of_which_one_branch_does_not_predict(tmp_path, 
             from qshield_qiskit.config import load_settings
 
             if __name__ == "__main__":
-                words = ["training.accelerator=cpu", "training.devices=2", "training.strategy=ddp", "training.epochs=1",
+                words = ["training.accelerator=cpu", "training.devices=2", "training.epochs=1",
                          "data.train_images=120", "data.test_images=20", "model.backbone=mlp", "circuit.num_qubits=2",
-                         "training.batch_size=16", "training.threads=1", "model.fusion={fusion}", "runs=runs"]
+                         "training.batch_size=16", "training.threads=1", "model.fusion={fusion}", "runs=runs",
+                         "training.strategy={strategy}"]
                 print(runs.train(load_settings("digits", words)).metrics["n"])
             """
         )
@@ -412,7 +436,7 @@ def test_processes_train_a_model_of_which_one_branch_does_not_predict(tmp_path, 
     done = subprocess.run(
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
-    assert done.stdout.endswith("20\n"), done.stderr
+    assert done.stdout == "20\n", done.stderr
 
 
 def test_the_learning_rate_falls_as_a_cosine(digits):

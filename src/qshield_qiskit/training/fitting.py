@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from torch import Tensor
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from qshield_qiskit.config import TrainingSettings
 from qshield_qiskit.data import Dataset
@@ -97,9 +99,9 @@ def fit(
             devices=devices,
             threads=settings.threads,
         )
-        with quiet_lightning(), _deterministic(), _interruptible():
+        with quiet_lightning(), _deterministic(), _interruptible(), _refusals_of_processes():
             callbacks = [keeper, *([EpochProgress(keeper)] if progress else [])]
-            trainer = _trainer(settings, _strategy(settings.strategy, model), callbacks)
+            trainer = _trainer(settings, model, callbacks)
             trainer.fit(
                 task,
                 Batches(dataset.train, batch_size, shuffle_seed=seed, replays=replays),
@@ -111,18 +113,33 @@ def fit(
     return history.read(folder / HISTORY)
 
 
-def _strategy(name: str, model: HybridClassifier) -> str:
-    """Name a strategy as Lightning does; its plain ddp would start our whole command once for every process.
+def _trainer(settings: TrainingSettings, model: HybridClassifier, callbacks: list[Any]) -> Trainer:
+    """Make a trainer that never starts our whole command once for every process, as Lightning's plain ddp does.
 
     A branch that does not predict has weights without a gradient, which the processes must not wait for.
     """
-    if name != "ddp":
-        return name
     all_predict = model.template is None or model.mixes_branches
-    return "ddp_spawn" if all_predict else "ddp_spawn_find_unused_parameters_true"
+    ours = "ddp_spawn" if all_predict else "ddp_spawn_find_unused_parameters_true"
+    trainer = _with_strategy(ours if settings.strategy == "ddp" else settings.strategy, settings, callbacks)
+    if settings.strategy == "auto" and _starts_commands(trainer):
+        trainer = _with_strategy(ours, settings, callbacks)
+    if _starts_commands(trainer):
+        raise InputError(
+            f"training.strategy={settings.strategy} would start the whole command once for every process; "
+            "try training.strategy=ddp"
+        )
+    return trainer
 
 
-def _trainer(settings: TrainingSettings, strategy: str, callbacks: list[Any]) -> Trainer:
+def _starts_commands(trainer: Trainer) -> bool:
+    """Tell whether processes begin as commands of their own, unless a cluster has started them."""
+    launcher = trainer.strategy.launcher
+    if not isinstance(launcher, _SubprocessScriptLauncher):
+        return False
+    return not launcher.cluster_environment.creates_processes_externally
+
+
+def _with_strategy(strategy: str, settings: TrainingSettings, callbacks: list[Any]) -> Trainer:
     try:
         return Trainer(
             max_epochs=settings.epochs,
@@ -175,6 +192,18 @@ def _deterministic() -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
+
+
+@contextmanager
+def _refusals_of_processes() -> Iterator[None]:
+    """Word an InputError of a spawned process, which arrives as the text of its traceback, as it was."""
+    try:
+        yield
+    except ProcessRaisedException as error:
+        kind, _, message = str(error).rstrip().rpartition("\n")[2].partition(": ")
+        if kind != f"{InputError.__module__}.{InputError.__name__}":
+            raise
+        raise InputError(message) from error
 
 
 @contextmanager
