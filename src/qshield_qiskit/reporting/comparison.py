@@ -213,9 +213,8 @@ def curves(models: Sequence[Subject]) -> list[Curve]:
     for subject, model in enumerate(models):
         for key, row in model.strongest.items():
             untargeted = key.epsilon is not None and key.target is None
-            if (
-                untargeted and row.outcomes is not None and len(key.members) != 1
-            ):  # else its only attack says it
+            says_more = len(key.members) != 1  # than its only attack
+            if untargeted and says_more and row.outcomes is not None:
                 families.setdefault((subject, key._replace(epsilon=None)), []).append(row)
     families = {
         name: sorted(rows, key=lambda row: row.key.epsilon or 0)

@@ -108,8 +108,6 @@ class Keeper(Checkpoint):
 def _save(trainer: Trainer, file: Path, *, weights_only: bool = False) -> None:
     """Write a checkpoint beside its place and move it there; Lightning copies it, where /tmp is another file system."""
     part = file.with_name(f".{file.name}.part")
-    trainer.save_checkpoint(
-        part, weights_only=weights_only
-    )  # all processes take part, and wait for each other
+    trainer.save_checkpoint(part, weights_only=weights_only)  # processes take part and wait for one another
     if trainer.is_global_zero:
         part.replace(file)
