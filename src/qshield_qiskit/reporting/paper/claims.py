@@ -23,12 +23,13 @@ class Figures:
 
 
 def claims_sheet(paper: Published, ours: Ours) -> Sheet:
-    """Lay out each claim with the published figures, and with ours computed in the same way."""
+    """Lay out each claim with the published figures, and with ours of that data set computed in the same way."""
     rows = []
     for claim in content()["claims"]:
         theirs = published(claim["dataset"]) if claim["dataset"] else paper
         read = READINGS[claim["reading"]]
-        weak, strong = (read(_ours(ours, paper, group)) for group in (PAPER, FULL))
+        is_ours = theirs.title == paper.title
+        weak, strong = (read(_ours(ours, paper, group)) if is_ours else "" for group in (PAPER, FULL))
         rows.append([claim["says"], f"{theirs.title}: {read(_theirs(theirs))}", weak, strong])
     notes = [
         f"Hybrid: {HYBRID} against {BASE} unless said otherwise. The accounts do not say which figures they mean; the "
@@ -60,7 +61,8 @@ def _ours(ours: Ours, paper: Published, group: str) -> Figures:
             for model in paper.models
         }
 
-    odr = {model: statistics.fmean(v) for model in paper.models if (v := ours.cells("odr")(model))}
+    models = paper.models if attacks else ()
+    odr = {model: statistics.fmean(v) for model in models if (v := ours.cells("odr")(model))}
     return Figures(each("asr_own"), each("seconds"), odr)
 
 
