@@ -246,9 +246,17 @@ def test_a_quick_verdict_is_called_quick_and_a_star_is_explained(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({}, "1 seed; it lacks 3 seeds of every model, 1,000 images"),
+        ({}, "1 seed. A full report would have 3 seeds of every model and attack 1,000 images"),
         ({"n": 1000, "seeds": (0, 1, 2)}, "3 seeds"),
-        ({"n": 1000, "seeds": (0, 1, 2), "verdict": None}, "3 seeds; it lacks a verdict on every model"),
+        (
+            {"n": 1000, "seeds": (0, 1, 2), "verdict": None},
+            "3 seeds. A full report would have a verdict on every model",
+        ),
+        (
+            {"verdict": None},
+            "1 seed. A full report would have 3 seeds of every model, have a verdict on every model and attack "
+            "1,000 images",
+        ),
     ],
 )
 def test_a_table_says_what_it_lacks(tmp_path, changes, says):

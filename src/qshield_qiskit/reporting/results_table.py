@@ -78,14 +78,16 @@ def reporting(members: Sequence[Mapping[str, Any]]) -> str:
     lacks = [
         what
         for what, there in (
-            (f"{ENOUGH_SEEDS} seeds of every model", fewest >= ENOUGH_SEEDS),
-            (f"{ENOUGH_IMAGES:,} images", members[0]["n"] >= ENOUGH_IMAGES),
-            ("a verdict on every model", all(item["verdict"] for item in members)),
+            (f"have {ENOUGH_SEEDS} seeds of every model", fewest >= ENOUGH_SEEDS),
+            ("have a verdict on every model", all(item["verdict"] for item in members)),
+            (f"attack {ENOUGH_IMAGES:,} images", members[0]["n"] >= ENOUGH_IMAGES),
         )
         if not there
     ]
     there = f"worst case per image, the same {members[0]['common_images']:,} images, Wilson intervals, {fewest} seed"
-    return f"{there}{'s' * (fewest != 1)}" + (f"; it lacks {', '.join(lacks)}" if lacks else "")
+    there += "s" * (fewest != 1)
+    wanted = " and ".join(filter(None, [", ".join(lacks[:-1]), *lacks[-1:]]))
+    return f"{there}. A full report would {wanted}" if lacks else there
 
 
 def _heading(item: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> str:
