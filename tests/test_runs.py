@@ -12,6 +12,7 @@ from qshield_qiskit import runs
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.reporting.folder import RunFolder
+from qshield_qiskit.reporting.tables import results_table
 
 SMALL = (
     "data.train_images=300",
@@ -125,6 +126,31 @@ def test_evaluation_swaps_the_backend_and_retrains_nothing(run):
     with torch.inference_mode():
         difference = noisy(dataset.test.images) - quiet(dataset.test.images)
     assert 0 < difference.abs().max() < 1
+
+
+def test_a_sampled_models_metrics_are_of_the_images_asked_for_however_it_was_trained(tmp_path):
+    run = small_run(tmp_path, "backend.shots=20", "evaluation.images=40", "training.epochs=1")
+    shots = ("odr", "precision", "train_accuracy")
+    before = {name: run.metrics[name] for name in shots}
+    assert run.metrics["n"] == 40
+    assert runs.evaluate(run)["odr"] == run.metrics["odr"]
+    (run.folder.path / "metrics.json").unlink()
+    resumed = runs.train(run.config, resume=run)
+    assert {name: resumed.metrics[name] for name in shots} == before
+
+
+def test_a_device_is_not_paid_for_figures_of_the_training(run, monkeypatch):
+    monkeypatch.setattr(runs.catalog, "is_hardware", lambda name: True)
+    figures = runs._metrics(run.model, run.dataset(), run.config, run.history)
+    assert figures.keys() == METRICS
+    assert (figures["train_accuracy"], figures["quantum_share"]) == (None, None)
+    assert results_table("A device", [("mine", figures)]).row_count == 1
+
+
+def test_more_images_than_there_are_is_said_before_the_training(tmp_path):
+    with pytest.raises(InputError, match=r"evaluation\.images=61, but digits has 60 test images"):
+        small_run(tmp_path, "evaluation.images=61")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

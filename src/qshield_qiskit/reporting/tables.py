@@ -24,7 +24,7 @@ def results_table(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> 
     table = _table(title)
     for column in ("", "ODR %", "95 %", "precision %", "recall %", "F1 %", "seconds"):
         table.add_column(column, justify="left" if not column else "right", no_wrap=bool(column))
-    shares = any("quantum_share" in figures for _, figures in rows)
+    shares = any(figures.get("quantum_share") is not None for _, figures in rows)
     if shares:
         table.add_column("quantum share %", justify="right")
     for name, figures in rows:
