@@ -265,9 +265,7 @@ def _metrics(
 ) -> dict[str, Any]:
     batch_size = settings.evaluation.batch_size
     model.to(assembly.torch_device(settings))
-    seed_everything(
-        derive(settings.seed, "evaluation")
-    )  # shots follow it, and not how the training was resumed
+    seed_everything(derive(settings.seed, "evaluation"))  # shots follow it, and not how training was resumed
     start = time.perf_counter()
     predicted = predict(model, dataset.test.images, batch_size)
     inference_seconds = time.perf_counter() - start
