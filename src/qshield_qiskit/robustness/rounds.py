@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -157,7 +158,8 @@ class Rounds:
         predicted = predict(self.judge, made, self.batch_size).argmax(1)
         fooled = goal.is_reached(part, predicted)
         if fooled.any():  # an image is left alone only if a random model says so twice
-            predicted[fooled] = predict(self.judge, made[fooled.to(made.device)], self.batch_size).argmax(1)
+            with suppress(BudgetSpent):  # then once has to do, and whoever asks next is told
+                predicted[fooled] = predict(self.judge, made[fooled.cpu()], self.batch_size).argmax(1)
             fooled = goal.is_reached(part, predicted)
         return Sighting(made, fooled, predicted)
 
