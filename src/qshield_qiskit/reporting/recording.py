@@ -138,12 +138,12 @@ def _put_worst_case(folder: RunFolder, ball: tuple[Any, ...], first: Row) -> Row
         and tuple(row.get(key) for key in BALL) == ball
         and row["image_set"] == first["image_set"]
     ]
-    names = [row["attack"] for row in members]
+    names, counted = [row["attack"] for row in members], [*members]
     former = find_row(folder, {"attack": WORST_CASE, **{key: first[key] for key in BALL}}, first["image_set"])
     if former is not None and not {*former["parameters"]["attacks"]} <= {*names}:
-        members.append(former)
+        counted.append(former)  # for what it fooled; its queries and seconds are partly those of members
         names = list(dict.fromkeys([*former["parameters"]["attacks"], *names]))
-    outcomes = [read_outcome(folder, row) for row in members]
+    outcomes = [read_outcome(folder, row) for row in counted]
     correct, fooled = fooled_by_any((outcome["correct"], outcome["fooled"]) for outcome in outcomes)
     name = f"{WORST_CASE}-{first['norm']}-{first['epsilon']:.4g}-{digest((*ball, first['image_set']))}"
     row = {
