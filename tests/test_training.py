@@ -414,6 +414,62 @@ def test_two_processes_give_the_weights_of_one(tmp_path):
     assert done.stderr == ""
 
 
+def test_processes_draw_apart_and_a_resumed_one_draws_what_it_would_have(tmp_path):
+    script = tmp_path / "distributed.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import hashlib
+            from pathlib import Path
+            import torch
+            from qshield_qiskit.config import TrainingSettings
+            from qshield_qiskit.data import load_dataset
+            from qshield_qiskit.models.hybrid import HybridClassifier
+            from qshield_qiskit.training.fitting import fit
+
+            def note(module, inputs):
+                if module.training:
+                    drawn = hashlib.sha256(torch.get_rng_state().numpy()).hexdigest()
+                    file = FOLDER / f"{torch.distributed.get_rank()}.txt"
+                    with file.open("a") as lines:
+                        print(drawn, file=lines)
+
+            def train(epochs, resume=False):
+                torch.manual_seed(0)
+                model = HybridClassifier(
+                    None, None, num_classes=10, input_shape=digits.shape, backbone="dnn", branch="none"
+                )
+                model.backbone.register_forward_pre_hook(note)
+                settings = TrainingSettings(epochs=epochs, batch_size=28, devices=2, strategy="ddp",
+                                            accelerator="cpu", threads=1, schedule="constant")
+                fit(model, digits, settings, FOLDER / "run", seed=0, resume=resume)
+                drawn = [(FOLDER / f"{rank}.txt").read_text().split() for rank in range(2)]
+                return model.state_dict(), drawn
+
+            FOLDER = Path("whole")
+            if __name__ == "__main__":
+                digits = load_dataset("digits", train_images=112, test_images=50, seed=0)
+                FOLDER.mkdir()
+                one, drawn = train(2)
+                assert len(drawn[0]) == len(drawn[1]) >= 4, drawn
+                assert len({*drawn[0], *drawn[1]}) == len(drawn[0]) + len(drawn[1]), drawn
+                for rank in range(2):
+                    (FOLDER / f"{rank}.txt").unlink()
+                (FOLDER / "run/checkpoints/last.ckpt").unlink()
+                train(1)
+                two, drawn_too = train(2, resume=True)
+                assert drawn_too == drawn, (drawn, drawn_too)
+                assert all(torch.equal(one[name], two[name]) for name in one)
+                print("drawn")
+            """
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.stdout == "drawn\n", done.stderr
+
+
 @pytest.mark.parametrize(("fusion", "strategy"), [("quantum_only", "ddp"), ("classical_only", "auto")])
 def test_processes_train_a_model_of_which_one_branch_does_not_predict(tmp_path, fusion, strategy):
     script = tmp_path / "train.py"

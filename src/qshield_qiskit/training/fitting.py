@@ -85,7 +85,7 @@ def fit(
     devices = build_devices(model, settings.noise_aware, settings.noise_variants, seed)
     replays = settings.defence.replays if settings.defence.name == "free" else 1
     seed_everything(derive(seed, "training"))
-    keeper = Keeper(folder, patience=settings.patience)
+    keeper = Keeper(folder, seed=seed, patience=settings.patience)
     with trained_alone(model, settings.trains) as still, dropping(model, settings.dropout):
         task = ClassifierTask(
             model,

@@ -29,12 +29,14 @@ class Keeper(Checkpoint):
 
     Args:
         folder: Receives history.csv, checkpoints/best.ckpt and checkpoints/last.ckpt.
+        seed: What the processes of a distributed run draw follows from it.
         patience: Epochs without a lower validation loss, or with a defence without a higher accuracy under attack,
             before training stops; None never stops early.
     """
 
-    def __init__(self, folder: Path, *, patience: int | None = None) -> None:
+    def __init__(self, folder: Path, *, seed: int, patience: int | None = None) -> None:
         self.folder = folder
+        self.seed = seed
         self.patience = patience
         self.history: list[Epoch] = []
         self._generators: seeding.State | None = None
@@ -58,10 +60,16 @@ class Keeper(Checkpoint):
         trainer.should_stop = self._has_lost_patience()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the generators where they were; Lightning's own start-up may have drawn from them."""
+        """Put the generators where they were; Lightning's own start-up may have drawn from them.
+
+        A checkpoint knows the first process's alone, so that several draw anew in every epoch, each for itself.
+        """
         if self._generators is not None:
             seeding.restore(self._generators)
             self._generators = None
+        if trainer.world_size > 1:
+            place = (trainer.current_epoch, trainer.global_rank)
+            seeding.seed_everything(seeding.derive(self.seed, "training", *place))
         self._start = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
