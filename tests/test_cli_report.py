@@ -126,6 +126,16 @@ def test_sections_without_data_are_left_out(tmp_path, attacks, hybrid, there, mi
     assert not missing & set(page.anchors)
 
 
+def test_a_targeted_attacks_gallery_has_a_file_of_its_own(tmp_path):
+    path = write_run(tmp_path / "a", BALLS[:1])
+    rows = json.loads((path / "robustness.json").read_text())
+    rows += [row | {"target": "next"} for row in rows]
+    (path / "robustness.json").write_text(json.dumps(rows))
+    _, written = page_of([path])
+    galleries = [file.name for file in written.figures if file.name.startswith("gallery")]
+    assert len(galleries) == len(set(galleries)) == 2 * len(rows)  # PNG and SVG
+
+
 def test_nothing_fooled_and_nothing_known(tmp_path):
     path = write_run(tmp_path / "a", [(*attack[:3], -1.0) for attack in (*BALLS, *CURVE, *MINIMUM, *WORST)])
     for name in ("metrics.json", "environment.json"):

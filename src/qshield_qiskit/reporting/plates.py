@@ -209,7 +209,9 @@ def _gallery(model: Subject, key: Key, row: Row) -> Plate:
         )
     )
     ball = "minimum" if key.epsilon is None else radius_title(key.epsilon)
-    name = re.sub(r"[^a-z0-9]+", "-", f"gallery {key.attack} {key.norm} {ball}".lower())
+    goal = "" if key.target is None else f" target {key.target}"
+    words = f"gallery {key.attack} {key.norm} {ball}{goal}{' transferred' * key.transferred}"
+    name = re.sub(r"[^a-z0-9]+", "-", words.lower())
     note = small_print([model])
     return Plate(name.strip("-"), gallery(key.title, examples, note), alt, caption, photograph=True)
 
