@@ -108,7 +108,9 @@ class Ours:
             f"Ours: {', '.join(datasets)}, seeds {', '.join(map(str, seeds))}, ± half the 95 % t interval; "
             f"attacked: {counts[-1] if counts else 0} images within {', '.join(balls) or 'nothing'}, "
             f"groups {', '.join(groups(self.rows)) or 'none'}; "
-            f"{', '.join(map(str, threads)) or '?'} thread a cell."
+            f"{', '.join(map(str, threads)) or '?'} thread a cell.",
+            "Our seconds are of cells that may have run side by side and slowed each other down: "
+            "`make bench` compares hybrid and CNN without that.",
         ]
 
 
