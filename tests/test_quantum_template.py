@@ -1,6 +1,7 @@
 """CircuitTemplate: any circuit of one's own goes in, what is no template is refused, bytes bring it back."""
 
 import copy
+import io
 import pickle
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 import torch
 from qiskit import QuantumCircuit, qpy, transpile
 from qiskit.circuit import AnnotatedOperation, ControlModifier, Gate, Operation, Parameter, ParameterVector
-from qiskit.circuit.library import RXGate, RYGate
-from qiskit.quantum_info import Clifford, Operator, Pauli, SparsePauliOp
+from qiskit.circuit.library import RVGate, RXGate, RYGate
+from qiskit.quantum_info import Clifford, Operator, Pauli, SparsePauliOp, Statevector
 
 from qshield_qiskit import QuantumLayer, catalog
 from qshield_qiskit.errors import InputError
@@ -198,6 +199,8 @@ def controls_a_mystery() -> QuantumCircuit:
         (initialized_inside, X, [THETA], None, "has a reset before its end"),
         (branching, X, [THETA], None, "before its end"),
         (lambda: QuantumCircuit(0), X, [], None, "has no qubits"),
+        (own_circuit, X, [THETA], 5, "observable 5 is no string"),
+        (own_circuit, X, [THETA], [float("nan") * SparsePauliOp("ZZ")], "is not Hermitian"),
         (unheard_of, X, [THETA], None, "has a nothing before its end"),
         (controls_a_mystery, X, [THETA], None, "has an operation that gates cannot express"),
     ],
@@ -236,6 +239,66 @@ def test_other_bytes_are_refused(tmp_path):
     for data in (b"", b"no circuit at all", (tmp_path / "plain.qpy").read_bytes(), good[: len(good) // 2]):
         with pytest.raises(InputError, match="no circuit template"):
             CircuitTemplate.from_bytes(data)
+
+
+def test_bytes_of_another_layout_are_refused():
+    circuit = own_circuit()
+    for layout in ({}, {"inputs": ["nope"], "weights": [], "observables": None, "name": "a"}):
+        circuit.metadata = {"qshield": layout}
+        buffer = io.BytesIO()
+        qpy.dump(circuit, buffer)
+        with pytest.raises(InputError, match="no circuit template"):
+            CircuitTemplate.from_bytes(buffer.getvalue())
+
+
+def test_a_parameter_by_itself_is_a_list_of_one():
+    x, w = Parameter("x"), Parameter("w")
+    circuit = QuantumCircuit(1)
+    circuit.ry(x, 0)
+    assert (CircuitTemplate(circuit, x).inputs, CircuitTemplate(circuit, x, None).weights) == ([x], [])
+    circuit.rx(w, 0)
+    assert CircuitTemplate(circuit, x, w).weights == [w]
+
+
+@pytest.mark.parametrize("name", ["p", "rx", "u", "u2", "id", "barrier", "measure", "delay", LAYER_END])
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_users_block_may_be_called_like_a_gate_that_is_known(name, deep):
+    x, w = Parameter("x"), Parameter("w")
+    block = QuantumCircuit(1, name=name)
+    block.ry(w, 0)
+    block.rx(0.2, 0)
+    if deep:
+        outer = QuantumCircuit(1, name="outer")
+        outer.append(block.to_gate(), [0])
+        block = outer
+    circuit = QuantumCircuit(2)
+    circuit.ry(x, 0)
+    circuit.append(block.to_gate(), [1])
+    circuit.cx(0, 1)
+    template = CircuitTemplate(circuit, x, w)
+    plain = QuantumCircuit(2)
+    plain.ry(0.7, 0)
+    plain.ry(0.4, 1)
+    plain.rx(0.2, 1)
+    plain.cx(0, 1)
+    expected = Statevector(plain).probabilities()
+    for backend in (None, catalog.load_backend("aer_ideal", 2)):
+        layer = QuantumLayer(template, backend, initial_weights=np.array([0.4]))
+        outputs = layer(torch.tensor([[0.7]], dtype=torch.float64))[0].detach().numpy()
+        np.testing.assert_allclose(outputs, expected, atol=1e-7)
+
+
+def test_gates_that_nobody_can_run_are_refused_in_one_line():
+    x = Parameter("x")
+    for gate in (Gate("mystery", 1, []), Gate("mystery", 1, [x]), RVGate(x, 0.1, 0.2)):
+        circuit = QuantumCircuit(1)
+        circuit.ry(x, 0)
+        circuit.append(gate, [0])
+        template = CircuitTemplate(circuit, x)
+        for more in ({}, {"gradient": "shift"}):
+            with pytest.raises(InputError, match=f"gate '{gate.name}' has n") as caught:
+                QuantumLayer(template, **more)(torch.zeros(1, 1))
+            assert "\n" not in str(caught.value)
 
 
 def test_copies_and_pickles():

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.circuit import ControlFlowOp, Instruction, Measure, Parameter, ParameterExpression
+from qiskit.exceptions import QiskitError
 from qiskit.quantum_info import Operator, Pauli, SuperOp
 from qiskit_aer.noise import NoiseModel
 from qiskit_aer.noise.errors.base_quantum_error import QuantumChannelInstruction
@@ -165,18 +166,46 @@ def _own_part(operation: Instruction, qubits: tuple[int, ...]) -> Iterator[Opera
     elif operation.name in {"kraus", "superop"}:
         yield Channel(SuperOp(operation).data, qubits)
     elif not parametrised and (
-        operation.definition is None or (operation.num_qubits <= 2 and not trotterised)
+        (operation.num_qubits <= 2 and not trotterised) or _definition(operation) is None
     ):
-        yield Gate(Operator(operation).data, qubits)
-    elif operation.definition is None:
-        raise InputError(
-            f"gate {operation.name!r} has parameters but no definition; give it one made of standard gates"
-        )
+        yield Gate(_unitary(operation), qubits)
     else:
-        inner = operation.definition
+        inner = definition_of(operation)
         index = {qubit: qubits[i] for i, qubit in enumerate(inner.qubits)}
         for instruction in inner.data:
             yield from _own_part(instruction.operation, tuple(index[q] for q in instruction.qubits))
+
+
+def definition_of(operation: Instruction) -> QuantumCircuit:
+    """Give the circuit that a gate stands for.
+
+    Raises:
+        InputError: There is none.
+    """
+    definition = _definition(operation)
+    if definition is None:
+        raise InputError(
+            f"gate {operation.name!r} has no definition that holds for its parameters; give it one made of standard "
+            "gates"
+        )
+    return definition
+
+
+def _definition(operation: Instruction) -> QuantumCircuit | None:
+    try:
+        return operation.definition
+    except QiskitError:  # of some gates it is made from bound parameters only
+        return None
+
+
+def _unitary(operation: Instruction) -> NDArray[np.complex128]:
+    try:
+        matrix: NDArray[np.complex128] = Operator(operation).data
+    except QiskitError as error:
+        raise InputError(
+            f"gate {operation.name!r} has neither a matrix nor a definition; give it one made of standard gates"
+        ) from error
+    return matrix
 
 
 def _is_channel(operation: Instruction) -> bool:

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction, Parameter, ParameterExpression
 
-from qshield_qiskit.errors import InputError
-from qshield_qiskit.quantum.lowering import PAULI_ROTATIONS
+from qshield_qiskit.quantum.lowering import PAULI_ROTATIONS, definition_of
 
 SHIFTED = frozenset({*PAULI_ROTATIONS, "u"})
 """Gates whose outcomes are sinusoids of period 2 pi in each of their angles: U is RZ RY RZ."""
@@ -72,10 +71,7 @@ def _opened(instruction: CircuitInstruction) -> Iterator[CircuitInstruction]:
     if operation.name in SHIFTED or not any(isinstance(p, ParameterExpression) for p in operation.params):
         yield instruction
         return
-    if operation.definition is None:
-        raise InputError(
-            f"gate {operation.name!r} has parameters but no definition; give it one made of standard gates"
-        )
-    outer = dict(zip(operation.definition.qubits, instruction.qubits, strict=True))
-    for inner in operation.definition.data:
+    definition = definition_of(operation)
+    outer = dict(zip(definition.qubits, instruction.qubits, strict=True))
+    for inner in definition.data:
         yield from _opened(inner.replace(qubits=[outer[qubit] for qubit in inner.qubits]))

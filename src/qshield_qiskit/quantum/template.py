@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 from qiskit import QuantumCircuit, qpy
 from qiskit.circuit import ControlFlowOp, Gate, Instruction, Operation, Parameter
+from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.exceptions import QiskitError
 from qiskit.quantum_info import Pauli, SparsePauliOp
 
@@ -18,6 +20,9 @@ LAYER_END = "layer_end"
 """Name of the mark at the end of an entangling layer, where `paper_noise` attaches its channel."""
 
 ObservableLike: TypeAlias = str | Pauli | SparsePauliOp
+
+KNOWN_NAMES = frozenset({*get_standard_gate_name_mapping(), "barrier", "kraus", "superop", LAYER_END})
+"""Names by which operations are recognised."""
 
 _METADATA_KEY = "qshield"
 
@@ -76,8 +81,8 @@ class CircuitTemplate:
     def __init__(
         self,
         circuit: QuantumCircuit,
-        inputs: Sequence[Parameter],
-        weights: Sequence[Parameter] = (),
+        inputs: Sequence[Parameter] | Parameter,
+        weights: Sequence[Parameter] | Parameter | None = (),
         observables: Sequence[ObservableLike] | None = None,
         name: str | None = None,
     ) -> None:
@@ -96,10 +101,11 @@ class CircuitTemplate:
                 before its end; an observable does not fit.
         """
         own = _on_qubits_alone(circuit)
-        _check_parameters(own, list(inputs), list(weights), circuit.name)
+        fed, trained = _listed(inputs), _listed(weights)
+        _check_parameters(own, fed, trained, circuit.name)
         object.__setattr__(self, "circuit", own)
-        object.__setattr__(self, "inputs", list(inputs))
-        object.__setattr__(self, "weights", list(weights))
+        object.__setattr__(self, "inputs", fed)
+        object.__setattr__(self, "weights", trained)
         object.__setattr__(self, "observables", _operators(observables, own.num_qubits))
         object.__setattr__(self, "name", name or circuit.name)
 
@@ -155,17 +161,17 @@ class CircuitTemplate:
         try:
             circuit = qpy.load(io.BytesIO(data))[0]
             layout: dict[str, Any] = circuit.metadata[_METADATA_KEY]
+            by_name = {parameter.name: parameter for parameter in circuit.parameters}
+            terms = layout["observables"]
+            return cls(
+                circuit,
+                inputs=[by_name[name] for name in layout["inputs"]],
+                weights=[by_name[name] for name in layout["weights"]],
+                observables=terms and [SparsePauliOp.from_list(term) for term in terms],
+                name=layout["name"],
+            )
         except Exception as error:  # damaged bytes fail in QPY's depths, in any manner
             raise InputError(f"these {len(data)} bytes are no circuit template: {error!r}") from error
-        by_name = {parameter.name: parameter for parameter in circuit.parameters}
-        terms = layout["observables"]
-        return cls(
-            circuit,
-            inputs=[by_name[name] for name in layout["inputs"]],
-            weights=[by_name[name] for name in layout["weights"]],
-            observables=terms and [SparsePauliOp.from_list(term) for term in terms],
-            name=layout["name"],
-        )
 
 
 def _on_qubits_alone(circuit: QuantumCircuit) -> QuantumCircuit:
@@ -184,7 +190,7 @@ def _in_gates(circuit: QuantumCircuit) -> QuantumCircuit:
     abstract = {step.operation.name for step in circuit.data if not isinstance(step.operation, Instruction)}
     opened = circuit.copy_empty_like()
     for step in circuit.data:
-        if _holds_abstract(step.operation):
+        if _holds_abstract(step.operation) or _borrows_a_name(step.operation):
             opened.compose(_in_gates(step.operation.definition), step.qubits, step.clbits, inplace=True)
         else:
             opened.append(step)
@@ -202,6 +208,18 @@ def _holds_abstract(operation: Operation) -> bool:
         return False
     parts = (instruction.operation for instruction in operation.definition.data)
     return any(not isinstance(part, Instruction) or _holds_abstract(part) for part in parts)
+
+
+def _borrows_a_name(operation: Operation) -> bool:
+    """Tell whether a composite instruction is or contains one of a name that tools know another gate by.
+
+    A user's block named p would be taken for the phase gate. A layer mark that came out of a file is such a one too,
+    with nothing inside.
+    """
+    if type(operation) not in {Instruction, Gate} or not operation.definition:
+        return False
+    inside = (instruction.operation for instruction in operation.definition.data)
+    return operation.name in KNOWN_NAMES or any(map(_borrows_a_name, inside))
 
 
 def _check_unitary(circuit: QuantumCircuit, name: str) -> None:
@@ -229,6 +247,12 @@ def _not_unitary(operation: Operation) -> str | None:
     return next((found for found in inside if found), None)
 
 
+def _listed(parameters: Sequence[Parameter] | Parameter | None) -> list[Parameter]:
+    if parameters is None:
+        return []
+    return [parameters] if isinstance(parameters, Parameter) else list(parameters)
+
+
 def _check_parameters(
     circuit: QuantumCircuit, inputs: list[Parameter], weights: list[Parameter], name: str
 ) -> None:
@@ -253,7 +277,7 @@ def _operators(observables: Sequence[ObservableLike] | None, num_qubits: int) ->
     """Turn Pauli strings into operators and check that all of them fit the qubits."""
     if observables is None:
         return None
-    if isinstance(observables, str | Pauli | SparsePauliOp):
+    if isinstance(observables, str | Pauli | SparsePauliOp) or not isinstance(observables, Iterable):
         observables = [observables]
     operators = [_operator(observable, num_qubits) for observable in observables]
     if not operators:
@@ -274,8 +298,12 @@ def _operator(observable: ObservableLike, num_qubits: int) -> SparsePauliOp:
         raise InputError(
             f"observable {given} acts on {operator.num_qubits} qubits, the circuit has {num_qubits}"
         )
-    if operator.coeffs.dtype == object or abs(operator.coeffs.imag).max() > 0:
-        raise InputError(f"observable {given} is not Hermitian; its coefficients must be real numbers")
+    if (
+        operator.coeffs.dtype == object
+        or operator.coeffs.imag.any()
+        or not np.isfinite(operator.coeffs).all()
+    ):
+        raise InputError(f"observable {given} is not Hermitian; its coefficients must be finite real numbers")
     return operator
 
 
