@@ -22,7 +22,7 @@ from qiskit_aer.noise import (
     pauli_error,
 )
 from random_circuits import NUM_INPUTS, NUM_WEIGHTS, W, X, circuits, noise_models
-from torch.autograd import gradcheck, gradgradcheck
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
 from qshield_qiskit import catalog
 from qshield_qiskit.devices import calibrations
@@ -264,6 +264,34 @@ def test_kept_matrices_follow_the_weights_values():
     simulator(x.requires_grad_(), trained).square().sum().backward()
     assert trained.grad is not None and trained.grad.abs().max() > 0
     assert x.grad is not None and x.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("seen_before", [False, True])
+def test_forward_mode_follows_the_weights_whatever_is_kept(seen_before):
+    template = catalog.load_circuit("full", 2)
+    simulator = ExactSimulator(template.circuit, template.inputs, template.weights)
+    x, w = random_values(simulator)
+    tangent = torch.linspace(-1, 1, len(w), dtype=torch.float64)
+    expected = torch.autograd.functional.jacobian(lambda w: simulator(x, w), w) @ tangent
+    if seen_before:
+        simulator(x, w)
+    for sign in (1, -1):
+        with forward_ad.dual_level():
+            outputs = simulator(x, forward_ad.make_dual(w, sign * tangent))
+            torch.testing.assert_close(forward_ad.unpack_dual(outputs).tangent, sign * expected)
+
+
+def test_strong_relaxation_leaves_no_trajectory_dead():
+    circuit = QuantumCircuit(1)
+    x = Parameter("x")
+    circuit.ry(x, 0)
+    for _ in range(60):
+        circuit.id(0)
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(amplitude_damping_error(0.5), ["id"])
+    sampled = ExactSimulator(circuit, [x], [], None, noise, engine="trajectories", trajectories=16)
+    outputs = sampled(torch.zeros(1, 1, dtype=torch.float64), torch.zeros(0, dtype=torch.float64))
+    torch.testing.assert_close(outputs, torch.tensor([[1.0, 0.0]], dtype=torch.float64), atol=1e-3, rtol=0)
 
 
 def test_copies_and_pickles_give_the_same():

@@ -8,8 +8,9 @@ A representation gives every qubit a local vector of `dimension` entries, every 
 * `PauliTransfer`: the 4^n real coefficients Tr(P rho). Any channel is one real matrix, so noise costs nothing extra.
 * `Amplitudes`: the 2^n complex amplitudes. Channels are sampled: each of `samples` trajectories draws one Kraus
   operator a channel, once and for all (common random numbers), with probability q_k = Tr(K_k^dagger K_k) / 2^k, and
-  carries K_k / sqrt(q_k). The draw does not depend on the state, so the average over trajectories of |amplitude|^2 is
-  unbiased and its gradients are exactly the gradients of what is returned.
+  carries K_k / sqrt(q_k). The draw does not depend on the state, so that gradients are exactly those of what is
+  returned: the average over trajectories of |amplitude|^2, which is unbiased, over its sum (see `readout`), whose bias
+  falls with the number of trajectories.
 
 In both, the matrices of an operation on qubits (q_0, q_1) have q_0 least significant, as in Qiskit.
 """
@@ -26,6 +27,10 @@ from qshield_qiskit.quantum.lowering import Channel, Gate, rotation_gate
 
 Array = NDArray[Any]
 """Real or complex, in double precision."""
+
+
+UNITARY = 1e-9
+"""A Kraus operator is a multiple of a unitary if K^dagger K is one of the identity up to this."""
 
 
 class Representation(Protocol):
@@ -92,7 +97,7 @@ class Amplitudes:
         """The unitary itself, or one weighted Kraus operator for each trajectory."""
         if isinstance(operation, Gate):
             return operation.matrix[None]
-        kraus = np.stack(Kraus(SuperOp(operation.superoperator)).data)  # (K, d, d)
+        kraus = _evened(np.stack(Kraus(SuperOp(operation.superoperator)).data))  # (K, d, d)
         q = np.einsum("kij,kij->k", kraus.conj(), kraus).real / kraus.shape[-1]
         drawn = self._random.choice(len(q), size=self.samples, p=q / q.sum())
         weighted: Array = kraus[drawn] / np.sqrt(q[drawn] / q.sum())[:, None, None]
@@ -102,3 +107,22 @@ class Amplitudes:
         """cos(angle / 2) times the identity and sin(angle / 2) times -i P."""
         generator = Pauli(pauli).to_matrix()
         return np.stack([np.zeros_like(generator), np.eye(len(generator)), -1j * generator])
+
+
+def _evened(kraus: Array) -> Array:
+    """Mix those Kraus operators (K, d, d) of a channel that are no multiples of a unitary.
+
+    A channel's operators are free up to a unitary among them. As they come, one of relaxation annihilates |0>, and
+    trajectories that draw it often enough die out; their Fourier transforms all change a state's norm about equally.
+    """
+    dimension = kraus.shape[-1]
+    products = kraus.conj().swapaxes(1, 2) @ kraus
+    scales = np.trace(products, axis1=1, axis2=2).real / dimension
+    apart = np.abs(products - scales[:, None, None] * np.eye(dimension)).max(axis=(1, 2)) > UNITARY
+    count = int(apart.sum())
+    if count == 0:
+        return kraus
+    fourier = np.exp(2j * np.pi * np.outer(range(count), range(count)) / count) / np.sqrt(count)
+    evened = kraus.astype(np.complex128)
+    evened[apart] = np.einsum("ab,bij->aij", fourier, evened[apart])
+    return evened

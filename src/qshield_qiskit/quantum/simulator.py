@@ -21,9 +21,11 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_aer.noise import NoiseModel
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.blocks import Block, Segment, group
+from qshield_qiskit.quantum.checks import check_inputs
 from qshield_qiskit.quantum.evolution import Frame, Kind, ProductState, SegmentEvolution
 from qshield_qiskit.quantum.lowering import lower
 from qshield_qiskit.quantum.planning import Engine, Plan, plan
@@ -94,16 +96,10 @@ class ExactSimulator:
             (..., O) probabilities or expectation values, in the dtype and on the device of `inputs`.
 
         Raises:
-            InputError: The last axis of `inputs`, or `weights`, has another length than the circuit has parameters.
+            InputError: The last axis of `inputs`, or `weights`, has another length than the circuit has parameters, or
+                `inputs` are no floating-point numbers.
         """
-        if inputs.ndim == 0 or inputs.shape[-1] != len(self.inputs):
-            raise InputError(
-                f"inputs have shape {tuple(inputs.shape)}; expected (..., {len(self.inputs)}) angles"
-            )
-        if not inputs.is_floating_point():
-            raise InputError(
-                f"inputs have dtype {inputs.dtype}; expected floating-point angles: call .float() on them"
-            )
+        check_inputs(inputs, len(self.inputs))
         if weights.shape != (len(self.weights),):
             raise InputError(
                 f"weights have shape {tuple(weights.shape)}; expected ({len(self.weights)},) angles"
@@ -204,7 +200,7 @@ class _Compiled:
     def _prepared(self, weights: Tensor) -> list[list[Tensor]]:
         """The image-independent matrices; kept by the weights' values where no gradient to the weights is wanted."""
         trained = torch.is_grad_enabled() and weights.requires_grad and weights.numel() > 0
-        if trained or _under_functorch():
+        if trained or _under_functorch() or _carries_tangent(weights):
             return self._prepare(weights)
         key = weights.detach().cpu().numpy().tobytes()
         cached = self._cache
@@ -216,6 +212,10 @@ class _Compiled:
     def _prepare(self, weights: Tensor) -> list[list[Tensor]]:
         nothing = weights.new_zeros(self._num_inputs, 1)
         return [segment.prepare(nothing, weights) for segment in self._segments]
+
+
+def _carries_tangent(weights: Tensor) -> bool:
+    return forward_ad.unpack_dual(weights).tangent is not None  # type: ignore[no-untyped-call]
 
 
 def _under_functorch() -> bool:
