@@ -10,7 +10,7 @@ import pytest
 import torch
 from oracle import aer_outputs
 from qiskit import QuantumCircuit
-from qiskit.circuit import ParameterVector
+from qiskit.circuit import Parameter, ParameterVector
 from qiskit.primitives import StatevectorEstimator, StatevectorSampler
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_machine_learning.connectors import TorchConnector
@@ -170,8 +170,39 @@ def test_what_cannot_be_is_refused_in_one_line():
         QuantumLayer(template, shots=100)
     with pytest.raises(InputError, match=r"expected \(2,\)"):
         QuantumLayer(template, initial_weights=np.zeros(3))
-    with pytest.raises(InputError, match="expected"):
-        QuantumLayer(template)(torch.zeros(3, 5))
+    for layer in (QuantumLayer(template), QuantumLayer(estimator_network(template))):
+        with pytest.raises(InputError, match=r"expected \(..., \d\) angles"):
+            layer(torch.zeros(3, 5))
+        with pytest.raises(InputError, match=r"expected floating-point angles"):
+            layer(torch.zeros(3, layer.num_inputs, dtype=torch.int64))
+        with pytest.raises(InputError, match="angles an image, and was given nothing"):
+            layer()
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"shots": 0}, "shots=0: expected a whole number from 1 on"),
+        ({"shots": 1.5}, "shots=1.5: expected a whole"),
+        ({"gradient": "spsa", "gradient_draws": 0}, "gradient_draws=0: expected a whole"),
+        ({"engine": "trajectories", "trajectories": -1}, "trajectories=-1: expected a whole"),
+        ({"seed": -1}, "seed=-1: expected a whole number from 0 on"),
+        ({"engine": "statevectr", "shots": 10}, "no such engine: 'statevectr'; did you mean statevector"),
+    ],
+)
+def test_numbers_out_of_range(more, says):
+    backend = catalog.load_backend("aer_ideal", 2)
+    with pytest.raises(InputError, match=says):
+        QuantumLayer(small_template(OBSERVABLES), backend, **more)
+
+
+def test_a_network_without_inputs_needs_none():
+    theta = Parameter("theta")
+    circuit = QuantumCircuit(1)
+    circuit.ry(theta, 0)
+    network = EstimatorQNN(circuit=circuit, weight_params=[theta])
+    outputs = QuantumLayer(network, initial_weights=np.array([0.3]))()
+    torch.testing.assert_close(outputs.detach(), torch.tensor([0.3]).cos(), atol=1e-6, rtol=0)
 
 
 def test_a_layer_on_a_backend_meets_its_noise():

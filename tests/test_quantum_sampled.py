@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Delay, Gate, Parameter, ParameterExpression, ParameterVector
 from qiskit.circuit.library import HamiltonianGate, RXGate, UnitaryGate, XGate, YGate
-from qiskit.quantum_info import SparsePauliOp
+from qiskit.quantum_info import SparsePauliOp, Statevector
 from random_circuits import W, X, circuits
 
 from qshield_qiskit import QuantumLayer, catalog
@@ -292,6 +292,44 @@ def test_a_backend_of_primitives_samples_by_itself():
     assert (layer.shots, layer.neural_network.gradient) == (4096, "shift")
     assert "shots=4096, gradient=shift" in repr(layer)
     assert QuantumLayer(template, catalog.load_backend("aer_noisy", 2)).shots is None
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_an_angle_in_which_a_parameter_cancels_reads_the_others(number):
+    x = ParameterVector("x", 3)
+    circuit = QuantumCircuit(1)
+    circuit.ry(0 * x[0] + 0 * x[1] + 0 * x[2] + x[number], 0)
+    circuit.rx(0.1 * x[0] + x[1] - x[1], 0)
+    circuit.rz(x[2].sign() * x[2], 0)
+    circuit.ry(x[1] * x[1] / x[1], 0)
+    template = CircuitTemplate(circuit, x)
+    inputs = torch.tensor([[0.3, -0.7, 1.1]], dtype=torch.float64)
+    expected = Statevector(circuit.assign_parameters(inputs[0].tolist())).probabilities()
+    for gradient in ("exact", "shift"):
+        outputs = QuantumLayer(template, gradient=gradient)(inputs)
+        np.testing.assert_allclose(outputs[0].detach().numpy(), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("more", [{"gradient": "shift"}, {"gradient": "spsa"}, {"shots": 100}])
+def test_second_derivatives_of_what_is_sampled_are_refused_and_not_zero(more):
+    layer = QuantumLayer(catalog.load_circuit("star", 2), catalog.load_backend("aer_ideal", 2), **more)
+    inputs = torch.rand(3, layer.num_inputs, requires_grad=True)
+    (slope,) = torch.autograd.grad(layer(inputs)[:, 0].sum(), inputs, create_graph=True)
+    with pytest.raises(InputError, match="differentiable once; second derivatives need the exact simulator"):
+        slope.square().sum().backward()
+
+
+def test_runs_without_shots_sample_noise_as_they_are_told_to():
+    backend = catalog.load_backend("paper_noise", 2, p=0.1)
+    template, inputs = catalog.load_circuit("full", 2), torch.rand(2, 4, dtype=torch.float64)
+    how = {"engine": "trajectories", "trajectories": 16, "initial_weights": np.zeros(template.num_weights)}
+    inputs = torch.rand(2, template.num_inputs, dtype=torch.float64)
+    exact, shift, other = (
+        QuantumLayer(template, backend, **how, seed=seed, **more)(inputs)
+        for seed, more in ((7, {}), (7, {"gradient": "shift"}), (8, {"gradient": "shift"}))
+    )
+    torch.testing.assert_close(shift, exact, atol=1e-12, rtol=0)
+    assert not torch.allclose(other, exact, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class JacobianEstimate(Protocol):
 
 @dataclass(frozen=True)
 class ParameterShift:
-    r"""The parameter-shift rule, exact up to shot noise.
+    r"""The parameter-shift rule, exact up to shot noise; where noise is sampled by trajectories, nearly so.
 
         dy/da_k = (y(a_k + pi/2) - y(a_k - pi/2)) / 2,
 

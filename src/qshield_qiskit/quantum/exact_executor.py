@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from qshield_qiskit.quantum.network import NoisyDevice
+from qshield_qiskit.quantum.planning import Engine
 from qshield_qiskit.quantum.pub import Pub
 from qshield_qiskit.quantum.simulator import ExactSimulator
 
@@ -16,10 +17,16 @@ class ExactExecutor:
 
     Args:
         device: Transpiles circuits and carries their noise; None simulates them as they stand, noiseless.
+        engine: Which engine simulates; see `ExactSimulator`.
+        trajectories: Number of trajectories where noise is sampled.
+        seed: Seed of the trajectories.
     """
 
-    def __init__(self, device: NoisyDevice | None) -> None:
+    def __init__(
+        self, device: NoisyDevice | None, *, engine: Engine = "auto", trajectories: int = 128, seed: int = 0
+    ) -> None:
         self.device = device
+        self.engine, self.trajectories, self.seed = engine, trajectories, seed
         self._simulators: dict[int, tuple[Pub, ExactSimulator]] = {}
 
     def run(self, pub: Pub, seed: int) -> NDArray[np.float64]:
@@ -41,4 +48,7 @@ class ExactExecutor:
             pub.observables,
             None if device is None else device.noise_model,
             num_qubits=pub.circuit.num_qubits,
+            engine=self.engine,
+            trajectories=self.trajectories,
+            seed=self.seed,
         )

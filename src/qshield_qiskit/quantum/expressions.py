@@ -36,18 +36,43 @@ def affine_form(expression: ParameterExpression) -> tuple[dict[Parameter, float]
     >>> affine_form(x * x) is None
     True
     """
-    slopes = {parameter: expression.gradient(parameter) for parameter in expression.parameters}
-    if any(isinstance(slope, ParameterExpression | complex) for slope in slopes.values()):
+    try:
+        slopes = {parameter: expression.gradient(parameter) for parameter in expression.parameters}
+        if any(isinstance(slope, ParameterExpression | complex) for slope in slopes.values()):
+            return None
+        at_zero = expression.bind(dict.fromkeys(expression.parameters, 0.0))
+    except (RuntimeError, ZeroDivisionError):  # Qiskit derives no sign, and x * x / x has no value at 0
         return None
-    at_zero = expression.bind(dict.fromkeys(expression.parameters, 0.0))
     return {parameter: float(slope) for parameter, slope in slopes.items()}, float(at_zero.numeric())
+
+
+def symbolic(expression: ParameterExpression) -> sympy.Expr:
+    """Give an expression as sympy's.
+
+    >>> x, y = Parameter("x"), Parameter("y")
+    >>> symbolic(0 * x + y)
+    1.0*y
+
+    Raises:
+        InputError: Qiskit cannot express it so.
+    """
+    form = affine_form(expression)
+    if form is not None:  # where a single symbol is left of several, Qiskit's sympify names any of them
+        terms = (slope * sympy.Symbol(parameter.name) for parameter, slope in form[0].items() if slope)
+        return sympy.Add(form[1], *terms)
+    found = expression.sympify()
+    if not isinstance(found, sympy.Basic):
+        raise InputError(
+            f"the angle {expression} has no symbolic form in Qiskit; write it without powers of numbers"
+        )
+    return found
 
 
 def evaluate(expression: sympy.Expr, values: Mapping[str, Tensor]) -> Tensor:
     """Walk a symbolic expression with tensors for its symbols.
 
     Args:
-        expression: As given by `ParameterExpression.sympify`.
+        expression: As given by `symbolic`.
         values: One tensor a symbol; they broadcast against each other.
 
     Returns:
@@ -110,7 +135,7 @@ class RotationTerms:
                 continue
             form = affine_form(expression)
             if form is None:
-                self._walked.append(expression.sympify())
+                self._walked.append(symbolic(expression))
                 chosen.append(i)
                 continue
             for parameter, slope in form[0].items():
@@ -176,7 +201,7 @@ class Angles:
         inputs: Sequence[Parameter],
         weights: Sequence[Parameter],
     ) -> None:
-        self._expressions = [expression.sympify() for expression in expressions]
+        self._expressions = [symbolic(expression) for expression in expressions]
         self._inputs = [parameter.name for parameter in inputs]
         self._weights = [parameter.name for parameter in weights]
         self._on_inputs = [bool(expression.parameters & set(inputs)) for expression in expressions]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from qiskit_machine_learning.neural_networks import NeuralNetwork
 from torch import Tensor, nn
 
 from qshield_qiskit.errors import InputError, unknown
+from qshield_qiskit.quantum.checks import check_inputs, check_whole
 from qshield_qiskit.quantum.exact_executor import ExactExecutor
 from qshield_qiskit.quantum.network import DifferentiableNetwork, ExactQNN, NoisyDevice
 from qshield_qiskit.quantum.planning import Engine
@@ -54,12 +55,13 @@ class QuantumLayer(TorchConnector):
         gradient_draws: Draws that SPSA averages over.
         initial_weights: (W,) angles in radians; by default uniform in [-1, 1], from torch's generator.
         engine: Which engine simulates a template; see `ExactSimulator`.
-        trajectories: Number of trajectories where noise is sampled (beyond 8 noisy qubits).
+        trajectories: Number of trajectories where noise is sampled (beyond 8 noisy qubits); their outcomes are only
+            nearly sinusoids of an angle, so that "shift" is a little off there.
         seed: Seed of the trajectories.
 
     Raises:
-        InputError: A finished network came with a backend or with shots, the weights have another length than the
-            circuit's, or a backend cannot do what was asked for.
+        InputError: A number is out of range, a finished network came with a backend or with shots, the weights have
+            another length than the circuit's, or a backend cannot do what was asked for.
     """
 
     def __init__(
@@ -75,10 +77,15 @@ class QuantumLayer(TorchConnector):
         trajectories: int = 128,
         seed: int = 0,
     ) -> None:
+        check_whole(1, shots=shots, gradient_draws=gradient_draws, trajectories=trajectories)
+        check_whole(0, seed=seed)
+        if engine not in get_args(Engine):
+            raise unknown("engine", engine, get_args(Engine))
+        simulation: dict[str, Any] = {"engine": engine, "trajectories": trajectories, "seed": seed}
         network: NeuralNetwork
         if isinstance(source, CircuitTemplate):
-            network = _sampled(source, backend, shots, gradient, gradient_draws) or ExactQNN(
-                source, backend, engine=engine, trajectories=trajectories, seed=seed
+            network = _sampled(source, backend, shots, gradient, gradient_draws, simulation) or ExactQNN(
+                source, backend, **simulation
             )
         elif backend is not None or shots is not None or gradient is not None:
             raise InputError(
@@ -142,10 +149,17 @@ class QuantumLayer(TorchConnector):
             input_data: (..., num_inputs) angles in radians; None for a circuit without inputs.
 
         Returns:
-            (..., num_outputs), in the dtype and on the device of the input.
+            (..., num_outputs), in the dtype and on the device of the input; of no input, (num_outputs,).
+
+        Raises:
+            InputError: The input has another shape or dtype.
         """
+        if input_data is None and self.num_inputs == 0:
+            without: Tensor = super().forward(None)
+            return without
         if input_data is None:
-            input_data = self.weight.new_zeros(0)
+            raise InputError(f"this circuit takes {self.num_inputs} angles an image, and was given nothing")
+        check_inputs(input_data, self.num_inputs)
         network: Any = self.neural_network
         if isinstance(network, DifferentiableNetwork):
             return network.evaluate(input_data, self.weight)
@@ -173,18 +187,24 @@ class QuantumLayer(TorchConnector):
 
 
 def _sampled(
-    template: CircuitTemplate, backend: Any, shots: int | None, gradient: str | None, gradient_draws: int
+    template: CircuitTemplate,
+    backend: Any,
+    shots: int | None,
+    gradient: str | None,
+    gradient_draws: int,
+    simulation: Mapping[str, Any],
 ) -> SampledQNN | None:
     """Give the network that runs a template, or None if it is to be computed."""
     if gradient not in {None, *GRADIENTS}:
         raise unknown("gradient", str(gradient), GRADIENTS)
-    shots = shots or getattr(backend, "default_shots", None)
+    if shots is None:
+        shots = getattr(backend, "default_shots", None)
     if shots is None:
         if gradient in {None, "exact"}:
             return None
         return SampledQNN(
             template,
-            ExactExecutor(backend),
+            ExactExecutor(backend, **simulation),
             shots=None,
             gradient=str(gradient),
             gradient_draws=gradient_draws,

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from qiskit.circuit import Parameter
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from qshield_qiskit.errors import InputError
+from qshield_qiskit.quantum.checks import check_inputs
 from qshield_qiskit.quantum.estimates import JacobianEstimate, ParameterShift, SimultaneousPerturbation
 from qshield_qiskit.quantum.expressions import Angles
 from qshield_qiskit.quantum.network import TemplateQNN
@@ -85,10 +85,7 @@ class SampledQNN(TemplateQNN):
             (..., O) frequencies or expectation values, in the dtype and on the device of the inputs; differentiable
             once.
         """
-        if inputs.ndim == 0 or inputs.shape[-1] != self.num_inputs:
-            raise InputError(
-                f"inputs have shape {tuple(inputs.shape)}; expected (..., {self.num_inputs}) angles"
-            )
+        check_inputs(inputs, self.num_inputs)
         rows = inputs.reshape(-1, self.num_inputs)
         angles = self._angles(rows.double().cpu(), weights.double().cpu())  # (B, T)
         columns = self._angles.depending(on_inputs=inputs.requires_grad, on_weights=weights.requires_grad)
@@ -147,11 +144,28 @@ class _Run(torch.autograd.Function):
         return torch.from_numpy(network.run(angles.detach().numpy()))
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (angles,) = ctx.saved_tensors
-        jacobian = torch.from_numpy(ctx.network.jacobian(angles.detach().numpy(), ctx.columns))
-        return (gradient.unsqueeze(1) @ jacobian).squeeze(1), None, None
+        pulled: Tensor = _Pull.apply(gradient, angles, ctx.network, ctx.columns)
+        return pulled, None, None
+
+
+class _Pull(torch.autograd.Function):
+    """The gradient (B, O) of outputs (B, O) pulled back to angles (B, T); differentiated again it would be a lie."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, gradient: Tensor, angles: Tensor, network: SampledQNN, columns: list[int]
+    ) -> Tensor:
+        jacobian = torch.from_numpy(network.jacobian(angles.detach().numpy(), columns))
+        return (gradient.unsqueeze(1) @ jacobian).squeeze(1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        raise InputError(
+            "a sampled circuit is differentiable once; second derivatives need the exact simulator: leave out "
+            "shots and gradient"
+        )
 
 
 def _seed() -> int:
