@@ -14,10 +14,11 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 from random_circuits import W, X, circuits
 
 from qshield_qiskit import QuantumLayer, catalog
-from qshield_qiskit.devices.aer_shots import grouped_by_basis
+from qshield_qiskit.devices.aer_shots import AerShots, grouped_by_basis
 from qshield_qiskit.devices.measuring import MEASURED
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.estimates import ParameterShift, SimultaneousPerturbation
+from qshield_qiskit.quantum.network import ExactQNN
 from qshield_qiskit.quantum.occurrences import SHIFTED, with_parametrised_rotations
 from qshield_qiskit.quantum.pub import Pub
 from qshield_qiskit.quantum.template import CircuitTemplate
@@ -185,6 +186,27 @@ def test_noise_at_the_end_of_a_circuit_comes_before_its_basis_is_changed():
     angle = torch.tensor([[math.pi / 2]], dtype=torch.float64)
     assert exact(angle).item() == pytest.approx(math.sqrt(0.5))
     assert sampled(angle).item() == pytest.approx(math.sqrt(0.5), abs=0.03)
+
+
+def test_every_basis_is_measured_on_the_qubits_that_the_circuit_itself_was_laid_out_on():
+    x, shots = ParameterVector("x", 4), 100_000
+    circuit = QuantumCircuit(4)
+    for qubit in range(4):
+        circuit.ry(x[qubit], qubit)
+    for high, low in ((1, 0), (2, 0), (3, 0), (2, 1), (3, 1), (3, 2)):
+        circuit.cx(high, low)
+    for qubit in range(4):
+        circuit.rx(0.3 * (qubit + 1), qubit)
+    circuit.cp(0.7, 0, 3)
+    circuit.swap(0, 1)
+    circuit.h(3)
+    backend = catalog.load_backend("fake_cairo", 4)
+    template = CircuitTemplate(circuit, x, observables=["IIIY", "IIIX", "XIII", "XXXX", "ZIII"])
+    angles = np.random.default_rng(1).uniform(-2, 2, (3, 4))
+    exact = ExactQNN(template, backend).forward(angles, np.zeros(0))
+    pub = Pub(template.circuit, tuple(x), angles, tuple(template.observables), shots)
+    deviations = (AerShots(backend).run(pub, 3) - exact) / np.sqrt((1 - exact**2) / shots)
+    assert np.abs(deviations).max() < 5
 
 
 def test_bases_group_what_can_be_measured_together():

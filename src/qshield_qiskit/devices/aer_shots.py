@@ -11,8 +11,7 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import Pauli, SparsePauliOp
 from qiskit_aer.primitives import SamplerV2
 
-from qshield_qiskit.devices.compiling.transpiling import marked, unrolled
-from qshield_qiskit.devices.measuring import MEASURED, bases_of, frequencies, in_basis, measured
+from qshield_qiskit.devices.measuring import MEASURED, bases_of, frequencies, measured
 from qshield_qiskit.quantum.pub import Pub
 
 if TYPE_CHECKING:
@@ -22,8 +21,9 @@ if TYPE_CHECKING:
 class AerShots:
     """Run PUBs on Aer's Sampler.
 
-    Expectation values come from measured bits as well, one circuit for each basis that the observables need: Aer's
-    Estimator leaves readout error out.
+    Expectation values come from measured bits as well, in each basis that the observables need: Aer's Estimator leaves
+    readout error out. What is measured is the very circuit that is simulated exactly, all noise included; the changes
+    of basis behind it have none.
 
     Args:
         backend: Transpiles circuits and carries their noise.
@@ -34,19 +34,20 @@ class AerShots:
 
     def run(self, pub: Pub, seed: int) -> NDArray[np.float64]:
         """Run a PUB: relative frequencies (P, 2**n), or expectation values (P, m)."""
+        circuit = self.backend.transpile(pub.circuit)
         if pub.observables is None:
-            return self._frequencies(pub.circuit, pub, seed)
-        # Whatever noise is at the circuit's end comes before the change of basis.
-        circuit = marked(unrolled(pub.circuit))
+            return self._frequencies(circuit, pub, seed)
         values = np.zeros((len(pub), len(pub.observables)))
         for basis, terms in grouped_by_basis(pub.observables):
-            outcomes = self._frequencies(in_basis(circuit, basis), pub, seed)  # (P, 2**n)
+            outcomes = self._frequencies(circuit, pub, seed, basis)  # (P, 2**n)
             for output, diagonal in terms:
                 values[:, output] += outcomes @ diagonal
         return values
 
-    def _frequencies(self, circuit: QuantumCircuit, pub: Pub, seed: int) -> NDArray[np.float64]:
-        runs = measured(self.backend.transpile(circuit), circuit.num_qubits)
+    def _frequencies(
+        self, circuit: QuantumCircuit, pub: Pub, seed: int, basis: Pauli | None = None
+    ) -> NDArray[np.float64]:
+        runs = measured(circuit, pub.circuit.num_qubits, basis)
         columns = [pub.parameters.index(parameter) for parameter in runs.parameters]
         sampler = SamplerV2(seed=seed, options=self._options)
         result = sampler.run([(runs, pub.values[:, columns])], shots=pub.shots).result()

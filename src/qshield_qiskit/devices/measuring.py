@@ -8,18 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import ClassicalRegister, QuantumCircuit
+from qiskit.circuit.library import HGate, SdgGate, UnitaryGate
 from qiskit.quantum_info import Pauli, SparsePauliOp
 
 MEASURED = "measured"
 """Name of the classical register that holds the user's qubits, qubit i in bit i."""
 
 
-def measured(circuit: QuantumCircuit, num_qubits: int) -> QuantumCircuit:
+TO_Z = {"X": HGate().to_matrix(), "Y": HGate().to_matrix() @ SdgGate().to_matrix()}
+"""What turns a Pauli's eigenstates into those of Z."""
+
+
+def measured(circuit: QuantumCircuit, num_qubits: int, basis: Pauli | None = None) -> QuantumCircuit:
     """Measure the user's qubits at the end of a circuit, wherever transpiling has moved them.
 
     Args:
         circuit: What runs, as `backend.transpile` gives it.
         num_qubits: How many qubits were the user's own.
+        basis: A letter for each of them, in which they are measured; I and Z, like None, need nothing. The change of
+            basis has a label that no noise model knows.
 
     Returns:
         A copy that measures qubit i into bit i of the register `MEASURED`.
@@ -30,24 +37,12 @@ def measured(circuit: QuantumCircuit, num_qubits: int) -> QuantumCircuit:
     register = ClassicalRegister(num_qubits, MEASURED)
     copy.add_register(register)
     copy.barrier()
+    letters = "" if basis is None else reversed(basis.to_label())
+    for place, letter in zip(places, letters, strict=False):
+        if letter in TO_Z:
+            copy.append(UnitaryGate(TO_Z[letter], label="change of basis"), [place])
     copy.measure(places, register)
     return copy
-
-
-def in_basis(circuit: QuantumCircuit, basis: Pauli) -> QuantumCircuit:
-    """Turn the basis of a Pauli string into the computational one at the end of a circuit.
-
-    Args:
-        circuit: On the user's qubits.
-        basis: A letter for each qubit; I and Z need nothing.
-    """
-    turned = circuit.copy()
-    for qubit in range(circuit.num_qubits):
-        if basis.x[qubit]:
-            if basis.z[qubit]:
-                turned.sdg(qubit)
-            turned.h(qubit)
-    return turned
 
 
 def frequencies(bits: Any) -> NDArray[np.float64]:
