@@ -73,6 +73,59 @@ def test_defences_are_told_apart(tmp_path):
     assert results([read_run(RunFolder(older))], ["c"])[0]["defence"] == "none"
 
 
+def test_an_outcome_that_is_missing_is_not_left_out_of_the_worst_case(tmp_path):
+    run = attacked(tmp_path / "a")
+    (tmp_path / "a/outcomes/pgd-linf-0.1.npz").unlink()
+    with pytest.raises(
+        InputError, match=r"outcomes/pgd-linf-0.1.npz: missing; make it anew with: qshield attack"
+    ):
+        results([read_run(run.folder)], ["a"])
+
+
+def test_medians_are_of_the_images_that_the_table_is_about(tmp_path):
+    first, second = attacked(tmp_path / "a", seed=0), attacked(tmp_path / "b", seed=1)
+    items = [item for item in results([first, second], ["a", "b"]) if item["preset"] == "paper"]
+    common = arrays(first, "pgd").correct & arrays(second, "pgd").correct
+    for item, run in zip(items, (first, second), strict=True):
+        outcomes = arrays(run, "deepfool")
+        fooled = outcomes.fooled & common
+        assert item["median_norm"]["deepfool"]["value"] == np.median(outcomes.norms["l2"][fooled])
+        assert fooled.sum() < outcomes.fooled.sum()
+
+
+def test_two_recipes_of_one_name_are_told_apart(tmp_path):
+    paths = [(f"{epochs}-{seed}", epochs, seed) for epochs in (3, 5) for seed in (0, 1)]
+    runs = [
+        attacked(
+            tmp_path / name, seed=seed, dotted=[f"training.epochs={epochs}", f"training.threads={seed + 1}"]
+        )
+        for name, epochs, seed in paths
+    ]
+    items = [item for item in results(runs, list("abcd")) if item["preset"] == "paper"]
+    short, long = items[0]["recipe"], items[2]["recipe"]
+    assert [item["recipe"] for item in items] == [short, short, long, long] != [short] * 4
+    text = markdown("Digits", items)
+    headings = [f"hqcnn-full, settings {recipe}, seed {seed}" for recipe in (short, long) for seed in (0, 1)]
+    assert " | ".join(headings) in text
+    assert "2 seeds. A full report would" in reporting(items)
+    assert "settings" not in markdown("Digits", items[:2])
+
+
+def test_commands_make_what_was_made(tmp_path):
+    run = write_run(tmp_path / "a")
+    rows = json.loads((run / "robustness.json").read_text())
+    options = {"steps": 3, "random_start": False}
+    rows[1] |= {"options": options, "preset": "paper"}
+    rows.append(rows[0] | {"backend": "mine", "backend_options": "level=3 shots=100", "options": {}})
+    (run / "robustness.json").write_text(json.dumps(rows))
+    commands = robustness_commands(read_run(RunFolder(run)))
+    (pgd,) = [line for line in commands if "attack.options" in line]
+    assert "attack=pgd " in pgd
+    assert "attack.preset=paper attack.options.steps=3 attack.options.random_start=false" in pgd
+    (other,) = [line for line in commands if "backend=mine" in line and "attack=" in line]
+    assert other.endswith("backend=mine backend.options.level=3 backend.shots=100")
+
+
 def test_both_files_say_the_same(tmp_path):
     run = attacked(tmp_path / "a")
     commands = ["; ".join(["qshield train digits", *robustness_commands(run)])]

@@ -106,7 +106,7 @@ def test_each_backend_is_a_model_of_its_own_and_the_verdict_is_about_the_trained
     (tmp_path / "a" / "robustness.json").write_text(json.dumps(items))
     own, other = subjects([read_run(RunFolder(tmp_path / "a"))])
     assert (own.backend, other.backend) == ("aer_noisy", "aer_ideal")
-    assert (own.verdict_words, other.verdict_words) == ("no masking detected", "no verdict yet")
+    assert (own.verdict_words, other.verdict_words) == ("no masking detected within 0.1", "no verdict yet")
 
 
 def test_curves_share_their_images_and_begin_at_clean_accuracy(tmp_path):

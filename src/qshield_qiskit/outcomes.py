@@ -41,6 +41,8 @@ def keep_outcome(run: Run, outcome: Outcome, target: Subject, source: Run | None
     row = {
         **asked,
         "presets": presets(settings.attack),
+        "preset": settings.attack.preset,
+        "options": settings.attack.options,
         **shares(attacked, fooled, count, targeted=settings.attack.target is not None),
         **{f"median_{norm}": outcome.median(norm) for norm in ("l0", "l2", "linf")},
         "queries": outcome.queries,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 
 from qshield_qiskit import runs
 from qshield_qiskit.cli.console import Json, emit, stdout, stdout_kept_for_json
+from qshield_qiskit.config import AttackSettings
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum import drawing
 from qshield_qiskit.reporting.commands import robustness_commands
+from qshield_qiskit.reporting.recording import largest_ball
 from qshield_qiskit.reporting.report import write_report
 from qshield_qiskit.reporting.results import results as results_of
 from qshield_qiskit.reporting.results import without_ending, write_results
@@ -131,17 +133,41 @@ def _report_sweep(
 
 
 def _items(sweep: SweepFolder) -> list[dict[str, Any]]:
-    """Gather the figures of a sweep's finished cells, each on the images that every model of its seed gets right."""
-    records = [sweep.record(cell["digest"]) for cell in sweep.plan["cells"]]
-    by_seed: dict[int, list[RobustRun]] = {}
-    for record in records:
-        if record["state"] == DONE:
-            run = runs.load_run(sweep.path / record["run"])
-            rows = [row for group in record["rows"].values() for row in group]
-            attacked = read_run(run.folder, runs.describe(run.config)).of_rows(rows)
-            by_seed.setdefault(run.config.seed, []).append(attacked)
+    """Gather the figures of a sweep's finished cells, each on the images that every model of its seed gets right.
+
+    Verdicts and rows are those that the cells recorded, whatever has become of their runs since.
+    """
+    by_table: dict[tuple[int, str], list[RobustRun]] = {}
+    for cell in sweep.plan["cells"]:
+        record = sweep.record(cell["digest"])
+        if record["state"] != DONE:
+            continue
+        run = runs.load_run(sweep.path / record["run"])
+        attacked = read_run(run.folder, runs.describe(run.config))
+        for group, rows in record["rows"].items():
+            if largest_ball(rows):
+                mine = attacked.of_rows(rows, _recorded_verdict(record, cell["settings"]))
+                by_table.setdefault((run.config.seed, group), []).append(mine)
     command = sweep.plan["command"]
-    return [item for each in by_seed.values() for item in results_of(each, [command] * len(each))]
+    return [
+        {**item, "group": group}
+        for (_, group), each in by_table.items()
+        for item in results_of(each, [command] * len(each))
+    ]
+
+
+def _recorded_verdict(record: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Give the verdict that a cell recorded, in the form of verdict.json as far as results need it."""
+    if not record.get("verdict"):
+        return None
+    attack = AttackSettings(**settings["attack"])
+    return {
+        "verdict": record["verdict"],
+        "quick": record["quick"],
+        "epsilon": max(attack.radii()),
+        "eot": attack.eot,
+        "checks": [{"name": name, "passed": False} for name in record["failed_checks"]],
+    }
 
 
 def _say_results(files: Sequence[Path]) -> None:

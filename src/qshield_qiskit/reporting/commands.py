@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import Any
 
 import yaml
 
+from qshield_qiskit.config import AttackSettings, BackendSettings
 from qshield_qiskit.reporting.results import blocks, presets_of
 from qshield_qiskit.reporting.robustness import WORST_CASE, RobustRun, Row
 from qshield_qiskit.reporting.titles import radius_title
+
+DEFAULT_PRESET = AttackSettings().preset
 
 
 def robustness_commands(run: RobustRun, which: str = "last") -> list[str]:
@@ -54,9 +58,18 @@ def _attack_settings(run: RobustRun, row: Row, *, by_name: bool) -> tuple[str, .
         *([f"attack.norm={key.norm}"] if by_name or key.norm != "linf" else []),
         *([] if key.epsilon is None else [f"attack.epsilon={radius_title(key.epsilon)}"]),
         f"attack.images={row.figures['n']}",
+        *(_typed(row) if by_name else []),
         *_changed(run, row, "eot", "target", "bpda", "max_queries"),
         *(["--from", str(row.figures["source"])] if row.figures.get("source") else []),
     )
+
+
+def _typed(row: Row) -> list[str]:
+    """Give the parameters that were set by hand, and the preset that the others came from."""
+    preset = row.figures.get("preset", DEFAULT_PRESET)
+    chosen = [] if preset == DEFAULT_PRESET else [f"attack.preset={preset}"]
+    options = (row.figures.get("options") or {}).items()
+    return [*chosen, *(f"attack.options.{name}={json.dumps(value)}" for name, value in options)]
 
 
 def _changed(run: RobustRun, row: Row, *names: str) -> list[str]:
@@ -70,5 +83,11 @@ def _changed(run: RobustRun, row: Row, *names: str) -> list[str]:
             changed.append(f"attack.{name}={'null' if value is None else value}")
     if row.backend != run.own_backend:
         name, *options = row.backend.split()
-        changed += [f"backend={name}", *(f"backend.{option}" for option in options)]
+        changed += [f"backend={name}", *map(_backend_setting, options)]
     return changed
+
+
+def _backend_setting(option: str) -> str:
+    """Say where a backend's option is set: one that settings do not know is the backend file's own."""
+    known = option.partition("=")[0] in BackendSettings.model_fields
+    return f"backend.{option}" if known else f"backend.options.{option}"

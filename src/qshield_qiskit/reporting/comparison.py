@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.reporting.robustness import WORST_CASE, Key, Outcomes, RobustRun, Row
-from qshield_qiskit.reporting.titles import attack_title
+from qshield_qiskit.reporting.titles import attack_title, radius_title
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,11 @@ class Subject:
 
     @property
     def verdict_words(self) -> str:
-        """The verdict in a few words, to stand beside every robustness figure."""
+        """The verdict in a few words with its radius, to stand beside every robustness figure."""
         if self.verdict is None:
             return "no verdict yet"
-        return f"{self.verdict['verdict']}{' (quick check)' if self.verdict.get('quick') else ''}"
+        radius = radius_title(float(self.verdict["epsilon"]))
+        return f"{self.verdict['verdict']} within {radius}{' (quick check)' if self.verdict.get('quick') else ''}"
 
 
 @dataclass(frozen=True)

@@ -77,13 +77,18 @@ def asr_plates(models: Sequence[Subject]) -> list[Plate]:
         if len(models) > 1
         else "on the images that the model classifies correctly"
     )
-    left_out = len(everything) - len(shown)
+    left_out = len(
+        {(attack.key.norm, attack.key.epsilon) for attack in everything}
+        - {(attack.key.norm, attack.key.epsilon) for attack in shown}
+    )
     caption = (
         f"Attack success rate: fooled / attacked, {images} (n = {span(counts)}). Whiskers are 95 % Wilson intervals. "
         "Where an attack was run in several ways, the one on most images is drawn, and of these the most successful."
     )
     if left_out:
-        caption += f" {left_out} other radii are in the curves and the table."
+        caption += (
+            f" {left_out} other {'radius is' if left_out == 1 else 'radii are'} in the curves and the table."
+        )
     alt = "Bar chart of attack success. " + " ".join(_in_words(models, attack) for attack in shown)
     note = small_print(models, intervals=True)
     return [Plate("asr", figures.asr_bars([m.name for m in models], shown, note), alt, caption)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
 from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.reporting.folder import RunFolder
@@ -33,9 +35,19 @@ def read_rows(folder: RunFolder) -> list[Row]:
 
 
 def read_outcome(folder: RunFolder, row: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """Read what an attack did to each image: the arrays of outcomes/<key>.npz by name."""
-    with np.load(folder.path / row["outcomes"], allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+    """Read what an attack did to each image: the arrays of outcomes/<key>.npz by name.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+    path = folder.path / row["outcomes"]
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path}: missing or damaged ({error}); make it anew with: qshield attack {folder.path}"
+        ) from error
 
 
 def write_arrays(folder: RunFolder, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -117,7 +129,8 @@ def image_set(indices: Sequence[int], among: int | None = None) -> str:
 def put_worst_cases(folder: RunFolder, new: Sequence[Row]) -> list[Row]:
     """For each epsilon just attacked, count the images that any bounded attack of it has fooled so far.
 
-    An attack whose row has since been replaced, by one on other images, is remembered by the worst case it was part of.
+    An attack whose row has since been replaced, by one on other images, is remembered by the worst case it was part of:
+    a weaker attack of the same name that comes later takes nothing away.
 
     Args:
         folder: The run's folder; receives the rows and their outcomes.
@@ -140,7 +153,11 @@ def _put_worst_case(folder: RunFolder, ball: tuple[Any, ...], first: Row) -> Row
     ]
     names, counted = [row["attack"] for row in members], [*members]
     former = find_row(folder, {"attack": WORST_CASE, **{key: first[key] for key in BALL}}, first["image_set"])
-    if former is not None and not {*former["parameters"]["attacks"]} <= {*names}:
+    present, before = {row["outcomes"] for row in members}, set[str]()
+    if former is not None:
+        before = {*former.get("members", ())}  # those of earlier versions have names only
+        forgotten = not before <= present or not {*former["parameters"]["attacks"]} <= {*names}
+    if former is not None and forgotten:
         counted.append(former)  # for what it fooled; its queries and seconds are partly those of members
         names = list(dict.fromkeys([*former["parameters"]["attacks"], *names]))
     outcomes = [read_outcome(folder, row) for row in counted]
@@ -158,6 +175,7 @@ def _put_worst_case(folder: RunFolder, ball: tuple[Any, ...], first: Row) -> Row
             for key in ("queries", "gradients", "seconds", "seconds_per_image")
         },
         "weak": None,
+        "members": sorted(present | before),
         "outcomes": f"outcomes/{name}.npz",
     }
     kept = {name: outcomes[0][name] for name in ("index", "label", "clean")}

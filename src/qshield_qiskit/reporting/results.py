@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,12 @@ from qshield_qiskit.files import write_atomically
 from qshield_qiskit.reporting.comparison import Share, weight
 from qshield_qiskit.reporting.results_table import markdown
 from qshield_qiskit.reporting.robustness import WORST_CASE, RobustRun, Row
+
+ON_MACHINES = {
+    "data": {"root", "mirror"},
+    "training": {"threads", "accelerator", "devices", "strategy"},
+}
+"""Settings of a training, by section, that are about the machine and not about the model."""
 
 CLASSICAL = {"small_cnn": "cnn", "resnet18": "cnn", "dnn": "dnn", "mlp": "mlp"}
 
@@ -89,6 +96,16 @@ def _fooled(row: Row, images: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.isin(images, row.outcomes.index[row.outcomes.fooled])
 
 
+def _median(row: Row, images: NDArray[np.int64]) -> float | None:
+    """Give the median size of the perturbations that fooled, of these images; None if none did."""
+    outcomes = row.outcomes
+    assert outcomes is not None
+    if row.key.norm not in outcomes.norms:
+        return row.figures.get(f"median_{row.key.norm}")
+    sizes = outcomes.norms[row.key.norm][outcomes.fooled & np.isin(outcomes.index, images)]
+    return float(np.median(sizes)) if len(sizes) else None
+
+
 def blocks(runs: Sequence[RobustRun]) -> list[Block]:
     """Sort the untargeted attacks of runs by preset and epsilon; transfer attacks have no place here."""
     found = []
@@ -138,8 +155,16 @@ def results(runs: Sequence[RobustRun], commands: Sequence[str]) -> list[dict[str
         An item for each run, preset and epsilon.
 
     Raises:
-        InputError: A run was not attacked in the sup norm.
+        InputError: A run was not attacked in the sup norm, or what an attack did to each image is missing: without it
+            a worst case would look better than it is.
     """
+    for run in runs:
+        for row in run.rows:
+            if row.outcomes is None and row.figures.get("outcomes"):
+                path = run.folder.path
+                raise InputError(
+                    f"{path / row.figures['outcomes']}: missing; make it anew with: qshield attack {path}"
+                )
     every = blocks(runs)
     for run in runs:
         if not any(block.run is run for block in every):
@@ -172,6 +197,7 @@ def _item(block: Block, images: NDArray[np.int64], command: str) -> dict[str, An
         "epsilon": block.epsilon,
         "preset": block.preset,
         "seed": settings["seed"],
+        "recipe": _recipe(settings),
         "n": first["n"],
         "common_images": len(images),
         "odr": run.metrics["odr"] if on_its_own else None,
@@ -180,7 +206,7 @@ def _item(block: Block, images: NDArray[np.int64], command: str) -> dict[str, An
         "asr_interval": {name: [share.low, share.high] for name, share in shares.items()},
         "asr_own": {name: row.figures["asr_own"] for name, row in block.rows.items()},
         "median_norm": {
-            name: {"norm": row.key.norm, "value": row.figures[f"median_{row.key.norm}"]}
+            name: {"norm": row.key.norm, "value": _median(row, images)}
             for name, row in block.rows.items()
             if row.key.epsilon is None
         },
@@ -190,6 +216,7 @@ def _item(block: Block, images: NDArray[np.int64], command: str) -> dict[str, An
         "seconds": sum(row.figures["seconds"] for row in block.rows.values()),
         "worst_case_asr": worst.value,
         "worst_case_interval": [worst.low, worst.high],
+        "worst_case_own": float(block.worst_case(block.correct).mean()) if len(block.correct) else None,
         "verdict": None if verdict is None else verdict["verdict"],
         "verdict_quick": None if verdict is None else bool(verdict.get("quick")),
         "failed_checks": None
@@ -197,6 +224,18 @@ def _item(block: Block, images: NDArray[np.int64], command: str) -> dict[str, An
         else [check["name"] for check in verdict["checks"] if check["passed"] is False],
         "command": command,
     }
+
+
+def _recipe(settings: Mapping[str, Any]) -> str:
+    """Give eight characters that tell trainings apart which differ in more than their seed and their machine."""
+    trained = {
+        name: settings.get(name) for name in ("dataset", "data", "circuit", "backend", "model", "training")
+    }
+    for section, names in ON_MACHINES.items():
+        trained[section] = {
+            name: value for name, value in (trained[section] or {}).items() if name not in names
+        }
+    return hashlib.sha256(json.dumps(trained, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
 def model_name(settings: Mapping[str, Any]) -> str:

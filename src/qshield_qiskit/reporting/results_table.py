@@ -71,9 +71,9 @@ def reporting(members: Sequence[Mapping[str, Any]]) -> str:
     Returns:
         What is there, and what is lacking: three seeds of every model, a thousand images, a verdict on each.
     """
-    seeds: dict[str, set[int]] = {}
+    seeds: dict[tuple[Any, ...], set[int]] = {}
     for item in members:
-        seeds.setdefault(f"{item['model']} {item['defence']} {item['backend']}", set()).add(item["seed"])
+        seeds.setdefault((*_kind(item), item["recipe"]), set()).add(item["seed"])
     fewest = min(map(len, seeds.values()))
     lacks = [
         what
@@ -101,7 +101,14 @@ def _heading(item: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> s
     varied = [
         words[key] for key in words if len({str(each[key]) for each in members}) > 1 and item[key] is not None
     ]
-    return ", ".join([f"{item['model']}{defence}", *varied, f"seed {item['seed']}"])
+    alike = {each["recipe"] for each in members if _kind(each) == _kind(item)}
+    recipe = [f"settings {item['recipe']}"] if len(alike) > 1 else []
+    return ", ".join([f"{item['model']}{defence}", *recipe, *varied, f"seed {item['seed']}"])
+
+
+def _kind(item: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Give what the heading of every model says of it."""
+    return item["model"], item["defence"], item["backend"]
 
 
 def _clean(item: Mapping[str, Any]) -> str:

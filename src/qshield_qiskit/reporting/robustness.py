@@ -196,10 +196,10 @@ class RobustRun:
     config: str
     certificates: tuple[CertificateRow, ...] = ()
 
-    def of_rows(self, items: Iterable[Mapping[str, Any]]) -> RobustRun:
-        """Give the same run as it was when these items of robustness.json were kept, each once."""
+    def of_rows(self, items: Iterable[Mapping[str, Any]], verdict: Mapping[str, Any] | None) -> RobustRun:
+        """Give the same run as it was when these items of robustness.json were kept, each once, and this verdict."""
         rows = {item["outcomes"]: Row(item, self.folder.path) for item in items}
-        return replace(self, rows=tuple(rows.values()))
+        return replace(self, rows=tuple(rows.values()), verdict=verdict)
 
     @property
     def name(self) -> str:

@@ -22,7 +22,7 @@ from qshield_qiskit.reporting.sweep_lines import (
     lines,
     verdict_note,
 )
-from qshield_qiskit.reporting.titles import radius_title, span
+from qshield_qiskit.reporting.titles import ball_title, span
 
 HATCHED = (
     "Hatched rows are not to be quoted as robustness: attacks failed there, or may have failed, for reasons that have "
@@ -36,6 +36,7 @@ class Entry(NamedTuple):
     part: tuple[str, ...]
     group: str
     estimate: Estimate
+    norm: str
     epsilon: float
     images: Sequence[int]  # by seed, or all pairs
 
@@ -105,7 +106,7 @@ def _worst(layout: Layout, line: Line, group: str) -> list[Entry]:
         seeds=[rows[seed]["asr"] if seed in rows else math.nan for seed in line.seeds()],
     )
     images = [row["common_images"] for row in rows.values()]
-    return [Entry(layout.part(line), group, estimate, one["epsilon"], images)]
+    return [Entry(layout.part(line), group, estimate, one["norm"], one["epsilon"], images)]
 
 
 def _difference(layout: Layout, pair: AgainstTwin) -> Entry:
@@ -113,12 +114,12 @@ def _difference(layout: Layout, pair: AgainstTwin) -> Entry:
     line, twin, group, found = pair
     verdict = max(line.worst_verdict, twin.worst_verdict, key=list(MARKS).index)
     estimate = Estimate(layout.model(line), verdict, found.difference, found.interval)
-    epsilon = line.attacks(group, WORST_CASE)[0]["epsilon"]
-    return Entry(layout.part(line), group, estimate, epsilon, [found.images])
+    worst = line.attacks(group, WORST_CASE)[0]
+    return Entry(layout.part(line), group, estimate, worst["norm"], worst["epsilon"], [found.images])
 
 
 def _worst_plate(entries: Sequence[Entry], rows: Sequence[Row]) -> Plate:
-    panels = _panels(entries, groups(rows), "ASR, L∞ ≤ {ball} (n = {images})")
+    panels = _panels(entries, groups(rows), "ASR, {ball} (n = {images})")
     caption = (
         "Fooled by any bounded attack of the group, of the n images that every model of a seed classifies correctly: "
         "lower is more robust. Dots are single seeds, the same seed at the same height. The large mark is their mean, "
@@ -130,7 +131,7 @@ def _worst_plate(entries: Sequence[Entry], rows: Sequence[Row]) -> Plate:
 
 def _difference_plate(entries: Sequence[Entry], rows: Sequence[Row]) -> Plate:
     panels = _panels(
-        entries, groups(rows), "← harder to fool    easier to fool →\npoints, L∞ ≤ {ball} ({images} pairs)"
+        entries, groups(rows), "← harder to fool    easier to fool →\npoints, {ball} ({images} pairs)"
     )
     caption = (
         "Worst-case ASR of each model with a second branch less that of its twin without, on the images that both "
@@ -154,7 +155,9 @@ def _panels(entries: Sequence[Entry], named: Sequence[str], about: str) -> list[
             if not mine:
                 continue
             shown = blank | {entry.estimate.label: entry.estimate for entry in mine}
-            ball = ", ".join(map(radius_title, sorted({entry.epsilon for entry in mine})))
+            ball = ", ".join(
+                ball_title(*ball) for ball in sorted({(entry.norm, entry.epsilon) for entry in mine})
+            )
             images = span(sorted({count for entry in mine for count in entry.images}))
             row.append(Panel((*part, group), about.format(ball=ball, images=images), list(shown.values())))
         panels.append(row)

@@ -108,10 +108,17 @@ class Ours:
             f"Ours: {', '.join(datasets)}, seeds {', '.join(map(str, seeds))}, ± half the 95 % t interval; "
             f"attacked: {counts[-1] if counts else 0} images within {', '.join(balls) or 'nothing'}, "
             f"groups {', '.join(groups(self.rows)) or 'none'}; "
-            f"{', '.join(map(str, threads)) or '?'} thread a cell.",
+            f"{', '.join(map(str, threads)) or '?'} thread a cell; trained {_defences(self.rows)}, the paper's "
+            "with none.",
             "Our seconds are of cells that may have run side by side and slowed each other down: "
             "`make bench` compares hybrid and CNN without that.",
         ]
+
+
+def _defences(rows: Sequence[Row]) -> str:
+    """Say what defences our models were trained with."""
+    names = sorted({row["defence"] or "none" for row in rows})
+    return f"with {'the defence' if names != ['none'] else 'defence'} {' or '.join(names)}"
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -73,7 +73,8 @@ def _attacks(paper: Published, ours: Ours) -> Sheet:
         + verdict_note(ours.rows)
     ]
     notes += weak_notes({name: why for name, why in weak.items() if name in paper.attacks})
-    others = [name for name in ours.other_attacks(FULL) if name not in paper.attacks]
+    bounded = {row["attack"] for row in ours.rows if row["group"] == FULL and row["epsilon"] is not None}
+    others = [name for name in ours.other_attacks(FULL) if name in bounded and name not in paper.attacks]
     if others:
         notes.append(
             f"Full strength also runs {', '.join(map(attack_title, others))}: part of the worst case."
