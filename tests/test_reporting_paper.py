@@ -152,6 +152,18 @@ def test_ours_stand_beside_the_papers():
     assert of_cifar["ODR 99.06 % on MNIST"] == ["", ""]
 
 
+def test_the_notes_say_what_ours_are_of():
+    bounded = [row("CNN", "mim", "full strength", fooled=[1, 0], defence="pgd")]
+    minimal = [row("CNN", "cw_linf", "full strength", fooled=[1, 1], defence="none", epsilon=None)]
+    accuracy, attacks, *_ = paper_sheets(published("mnist"), Ours([*bounded, *minimal], ""))
+    assert "Full strength also runs MIM: part of the worst case." in attacks.notes
+    assert any(
+        "Ours were trained with defence none or pgd, the paper's with none" in note for note in accuracy.notes
+    )
+    accuracy, *_ = paper_sheets(published("mnist"), Ours(minimal, ""))
+    assert any("None was trained with a defence." in note for note in accuracy.notes)
+
+
 def test_a_claim_says_nothing_of_a_group_that_was_not_run():
     ours = Ours([row(model, "square", fooled=[1, 0]) for model in ("CNN", "HQCNN-Full")], "")
     claimed = {cells[0]: cells[2:] for cells in claims_sheet(published("mnist"), ours).rows}

@@ -263,6 +263,18 @@ def test_its_results_can_be_kept(swept, tmp_path):
     rows = from_parquet(folder / "results.parquet")
     done = {(row["model"], row["seed"], row["common_images"]) for row in rows if row["state"] == "done"}
     assert {(item["model"], item["seed"], item["common_images"]) for item in items} == done
+    in_table = {(row["model"], row["seed"], row["group"], row["attack"]): row["asr"] for row in rows}
+    asr = {
+        (item["model"], item["seed"], item["group"], attack): value
+        for item in items
+        for attack, value in (item["asr"] | {"worst_case": item["worst_case_asr"]}).items()
+    }
+    assert {key[2:] for key in asr} == {
+        *(("weak", attack) for attack in ("fgsm", "worst_case")),
+        *(("strong", attack) for attack in ("pgd", "mim", "worst_case")),
+    }
+    for key, value in asr.items():
+        assert value == pytest.approx(in_table[key], abs=1e-5)
     text = kept.with_suffix(".md").read_text()
     assert "## Second branch against none" in text and "](<digits/worst_case.svg>)" in text
     assert (kept / "worst_case.svg").is_file()
@@ -297,6 +309,10 @@ def test_figures_are_drawn_of_what_there_is(swept, seeds, branches, headings, in
         assert interval in {text.get_text() for text in plates[WORST].figure.legends[0].get_texts()}
         titles = [axes.get_title(loc="left") for axes in plates[WORST].figure.axes]
         assert titles == ["weak", "strong"]
+        of_l2 = sweep_plates([row | {"norm": row["norm"] and "l2"} for row in kept])
+        for heading in headings:
+            for shown, ball in ((plates, "L∞ ≤ 32/255"), (of_l2, "L2 ≤ 32/255")):
+                assert all(ball in axes.get_xlabel() for axes in shown[heading].figure.axes)
 
 
 def test_the_figures_show_the_figures_of_the_tables(swept):

@@ -108,8 +108,7 @@ class Ours:
             f"Ours: {', '.join(datasets)}, seeds {', '.join(map(str, seeds))}, ± half the 95 % t interval; "
             f"attacked: {counts[-1] if counts else 0} images within {', '.join(balls) or 'nothing'}, "
             f"groups {', '.join(groups(self.rows)) or 'none'}; "
-            f"{', '.join(map(str, threads)) or '?'} thread a cell; trained {_defences(self.rows)}, the paper's "
-            "with none.",
+            f"{', '.join(map(str, threads)) or '?'} thread a cell. {_defences(self.rows)}",
             "Our seconds are of cells that may have run side by side and slowed each other down: "
             "`make bench` compares hybrid and CNN without that.",
         ]
@@ -118,7 +117,9 @@ class Ours:
 def _defences(rows: Sequence[Row]) -> str:
     """Say what defences our models were trained with."""
     names = sorted({row["defence"] or "none" for row in rows})
-    return f"with {'the defence' if names != ['none'] else 'defence'} {' or '.join(names)}"
+    if names == ["none"]:
+        return "None was trained with a defence."
+    return f"Ours were trained with defence {' or '.join(names)}, the paper's with none: do not compare them."
 
 
 def _mean(values: Sequence[float]) -> float | None:
