@@ -6,7 +6,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from qiskit import QuantumCircuit
-from qiskit.circuit import CircuitInstruction, Gate
+from qiskit.circuit import CircuitInstruction, ControlledGate, Gate
 
 from qshield_qiskit.quantum.template import LAYER_END, CircuitTemplate
 
@@ -15,8 +15,9 @@ WEIGHT_COLOUR = "#e39a2d"
 FIXED_COLOUR = "#4b5563"
 INK = "#1f2937"
 
-_ROLES = ("input", "trained")
-_SYMBOLS = {"rx": "R_X", "ry": "R_Y", "rz": "R_Z", "p": "P", "u": "U", "r": "R"}
+_SYMBOLS = {"rx": "R_X", "ry": "R_Y", "rz": "R_Z", "p": "P", "u": "U", "r": "R"} | {
+    f"r{axes}": f"R_{{{axes.upper()}}}" for axes in ("xx", "yy", "zz", "zx")
+}
 
 
 def draw_text(template: CircuitTemplate, width: int) -> str:
@@ -49,8 +50,13 @@ def draw_figure(template: CircuitTemplate) -> Figure:
 
 def _kinds(names: set[str]) -> set[str]:
     """Tell which kinds of gates a tinted circuit has, by their names."""
-    roles = {name.rpartition("_")[2] for name in names - {"barrier"}}
-    return {"fixed" if role not in _ROLES else role for role in roles}
+    return {_role(name) for name in names - {"barrier"}}
+
+
+def _role(name: str) -> str:
+    """Tell what turns a gate of a tinted circuit; open controls add to the end of a name, so it stands before."""
+    role, colon, _ = name.partition(":")
+    return role if colon and role in {"input", "trained"} else "fixed"
 
 
 def _with_barriers(circuit: QuantumCircuit) -> QuantumCircuit:
@@ -65,7 +71,7 @@ def _with_barriers(circuit: QuantumCircuit) -> QuantumCircuit:
 
 
 def _tinted(circuit: QuantumCircuit, template: CircuitTemplate) -> QuantumCircuit:
-    """Rename the one-qubit gates that turn by an input or a weight, since colours go by name."""
+    """Rename the gates that turn by an input or a weight, since colours go by name."""
     drawn = circuit.copy_empty_like()
     for instruction in circuit.data:
         drawn.append(_renamed(instruction, template))
@@ -75,21 +81,39 @@ def _tinted(circuit: QuantumCircuit, template: CircuitTemplate) -> QuantumCircui
 def _renamed(instruction: CircuitInstruction, template: CircuitTemplate) -> CircuitInstruction:
     operation = instruction.operation
     parameters = {p for angle in operation.params for p in getattr(angle, "parameters", ())}
-    if not parameters or operation.num_qubits != 1:
+    if not parameters:
         return instruction
     role = "trained" if parameters & set(template.weights) else "input"
-    return instruction.replace(operation=Gate(f"{operation.name}_{role}", 1, operation.params))
+    name, size = f"{role}:{operation.name}", operation.num_qubits
+    # A standard gate would get its own name back inside of a circuit, so a general one of its shape stands for it.
+    if isinstance(operation, ControlledGate):
+        drawn: Gate = ControlledGate(
+            name,
+            size,
+            operation.params,
+            label=operation.label,
+            num_ctrl_qubits=operation.num_ctrl_qubits,
+            ctrl_state=operation.ctrl_state,
+            base_gate=operation.base_gate,
+        )
+    elif operation.label is None and operation.name in _SYMBOLS:
+        drawn = Gate(name, size, operation.params)
+    else:  # the blank tells its label from the name of a fixed gate, whose colour it would get
+        drawn = Gate(name, size, operation.params, label=f"{operation.label or operation.name} ")
+    return instruction.replace(operation=drawn)
 
 
 def _style(names: set[str]) -> dict[str, object]:
     text, colour = {}, {}
     for name in names:
-        gate, _, role = name.rpartition("_")
-        if role in _ROLES:
-            text[name] = _SYMBOLS.get(gate, gate.upper())
-            colour[name] = (INPUT_COLOUR, "#ffffff") if role == "input" else (WEIGHT_COLOUR, INK)
-        else:
+        role = _role(name)
+        if role == "fixed":
             colour[name] = (FIXED_COLOUR, "#ffffff")
+            continue
+        colour[name] = (INPUT_COLOUR, "#ffffff") if role == "input" else (WEIGHT_COLOUR, INK)
+        symbol = _SYMBOLS.get(name.partition(":")[2])
+        if symbol is not None:
+            text[name] = symbol
     return {
         "name": "iqp",
         "textcolor": INK,
