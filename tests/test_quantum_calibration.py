@@ -142,8 +142,8 @@ def test_reducing_renumbers_qubits_and_keeps_the_gates_among_them():
     for gate in reduced.gates:
         assert gate.error == errors[gate.name, tuple((3, 2)[qubit] for qubit in gate.qubits)]
     assert calibration.reduce(range(5)) == calibration
-    for qubits in ([], [5], [-1]):
-        with pytest.raises(InputError, match="give at least one of 0 to 4"):
+    for qubits in ([], [5], [-1], [0, 0, 1]):
+        with pytest.raises(InputError, match="give at least one of 0 to 4, each once"):
             calibration.reduce(qubits)
 
 

@@ -145,13 +145,16 @@ class Calibration(_Record):
         """Keep some qubits, renumbered in the order given, and the gates among them.
 
         Args:
-            qubits: Positions in this calibration's list of qubits.
+            qubits: Positions in this calibration's list of qubits, each once.
+
+        Raises:
+            InputError: There are none, or one is unknown or repeated.
         """
         unknown = [qubit for qubit in qubits if not 0 <= qubit < self.num_qubits]
-        if unknown or not qubits:
+        if unknown or not qubits or len(set(qubits)) < len(qubits):
             raise InputError(
                 f"cannot keep qubits {list(qubits)} of {self.device}; "
-                f"give at least one of 0 to {self.num_qubits - 1}"
+                f"give at least one of 0 to {self.num_qubits - 1}, each once"
             )
         place = {qubit: i for i, qubit in enumerate(qubits)}
         kept = [gate for gate in self.gates if set(gate.qubits) <= place.keys()]
