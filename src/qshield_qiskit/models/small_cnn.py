@@ -16,7 +16,8 @@ DROPOUT = 0.5
 class SmallCNN(nn.Module):
     """Convolve, normalise, rectify and halve, three times or more, then mix what is left into a feature vector.
 
-    Images up to 64x64 take three stages and larger ones more; images below 16x16 are not halved in the first.
+    After three stages more follow until the longer side is at most 8, or the shorter one 1: 71x71 takes three, 72x72
+    four. Images whose shorter side is below 16 are not halved in the first, so that 15x31 takes three, 15x36 four.
 
     Args:
         input_shape: (C, H, W) of one image, with H and W at least 8.
