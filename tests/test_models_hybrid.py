@@ -132,6 +132,21 @@ def test_another_backend_takes_the_same_weights(noisy):
     assert model.backend is noisy
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_another_backend_moves_no_random_numbers_and_thaws_nothing(noisy, dtype):
+    model = make(noisy).to(dtype)
+    with torch.no_grad():
+        model.layer.weight += torch.rand(model.layer.weight.shape, dtype=dtype)
+    model.layer.requires_grad_(False)
+    state = torch.get_rng_state()
+    ideal = model.with_backend(load_backend("aer_ideal", 2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(ideal.layer.weight, model.layer.weight)
+    assert ideal.num_parameters == model.num_parameters
+    assert not ideal.layer.weight.requires_grad
+    assert ideal.head.weight.requires_grad
+
+
 def test_expectation_values_feed_the_readout_as_they_are(noisy):
     model = make(noisy, circuit={"readout": "z"}).double()
     stages = model.branches(some_images(dtype=torch.float64))

@@ -253,11 +253,19 @@ class HybridClassifier(nn.Module):
         """
         model = copy.deepcopy(self)
         if model.branch == "circuit" and model.template is not None:
-            reference = self.head.weight
+            reference, weight = self.head.weight, self.layer.weight
+            assert isinstance(weight, Tensor)
             model.sampling = dict(sampling or {})
-            layer = QuantumLayer(model.template, backend, seed=self.seed, **model.sampling)
+            layer = QuantumLayer(
+                model.template,
+                backend,
+                initial_weights=weight,  # none are drawn, so nobody's random numbers move
+                seed=self.seed,
+                **model.sampling,
+            )
             layer.to(reference.device, reference.dtype)
-            layer.load_state_dict(self.layer.state_dict())
+            layer.load_state_dict(self.layer.state_dict())  # to the last bit
+            layer.weight.requires_grad_(weight.requires_grad)
             model.layer, model.backend = layer.train(self.training), backend
         return model
 
