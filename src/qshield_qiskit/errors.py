@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 MOST_NAMES = 20
 """An error lists no more names than this, those nearest to what came."""
@@ -51,3 +55,22 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
         names if len(names) <= MOST_NAMES else [*difflib.get_close_matches(name, names, MOST_NAMES, 0), "..."]
     )
     return InputError(f"no such {kind}: {name!r}{hint} (known: {', '.join(shown) or 'none'})")
+
+
+def first_problem(error: ValidationError, what: str) -> str:
+    """Word the first of pydantic's complaints about a JSON file as key, value and rule.
+
+    Args:
+        error: The complaints.
+        what: What the file holds, such as "a calibration".
+    """
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "json_invalid":
+        return f"broken or truncated JSON ({problem['msg'].removeprefix('Invalid JSON: ')})"
+    if problem["type"] == "missing":
+        return f"the key {key} is missing"
+    rule = problem["msg"].removeprefix("Value error, ")
+    if not key:
+        return rule if problem["type"] == "value_error" else f"{what} is one JSON object"
+    return f"{key} = {json.dumps(problem['input'], default=str)[:60]}: {rule[0].lower()}{rule[1:]}"

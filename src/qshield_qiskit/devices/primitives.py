@@ -46,9 +46,9 @@ class PrimitiveOptions:
     dynamical_decoupling: str | None = None
 
     def __post_init__(self) -> None:
-        if self.resilience_level not in {0, 1, 2}:
+        if self.resilience_level not in (0, 1, 2):
             raise InputError(f"backend.resilience_level={self.resilience_level}: expected 0, 1 or 2")
-        if self.dynamical_decoupling not in {None, *DECOUPLING}:
+        if self.dynamical_decoupling not in (None, *DECOUPLING):
             raise InputError(
                 f"backend.dynamical_decoupling={self.dynamical_decoupling}: expected null or {', '.join(DECOUPLING)}"
             )

@@ -18,6 +18,7 @@ from qshield_qiskit.models.control import ControlLayer, matched_units
 from qshield_qiskit.models.fusion import build_fusion
 from qshield_qiskit.models.projection import build_projection
 from qshield_qiskit.models.readout import build_readout
+from qshield_qiskit.models.saved import SavedSampling
 from qshield_qiskit.quantum.layer import QuantumLayer
 from qshield_qiskit.quantum.pub import Executor
 from qshield_qiskit.quantum.template import CircuitTemplate
@@ -114,6 +115,8 @@ class HybridClassifier(nn.Module):
         self.readout_name = readout
         self.sampling = dict(sampling or {})
         self.seed = seed
+        for key in self.sampling.keys() - SavedSampling.model_fields.keys():
+            raise unknown("setting of sampling", key, SavedSampling.model_fields)
 
         # What the twin has too is drawn first, so that the seed gives all three the same start.
         self.backbone = build_backbone(backbone, input_shape, pretrained=pretrained)

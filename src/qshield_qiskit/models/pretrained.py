@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -12,62 +10,74 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from qshield_qiskit.catalog import load_backend
+from qshield_qiskit import catalog
 from qshield_qiskit.devices.backend import Backend
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
 from qshield_qiskit.models.hybrid import HybridClassifier
+from qshield_qiskit.models.saved import SavedBackend, SavedModel
 from qshield_qiskit.quantum.template import CircuitTemplate
 
 TENSORS = "model.safetensors"
 CONFIG = "config.json"
 CIRCUIT = "circuit.qpy"
-KEYS = {"backbone", "fusion", "branch", "num_classes", "input_shape", "backend"}
-LATER_KEYS = {"features", "projection", "detach_circuit", "readout", "sampling", "seed"}
-"""What models saved before these options do not have: they have the defaults."""
 
 
 def save(model: HybridClassifier, folder: Path) -> None:
     """Write model.safetensors, config.json and, if the model has a circuit, circuit.qpy."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    config = {
-        "backbone": model.backbone_name,
-        "fusion": model.fusion_name,
-        "branch": model.branch,
-        "features": model.features_name,
-        "projection": model.projection_name,
-        "detach_circuit": model.detach_circuit,
-        "readout": model.readout_name,
-        "sampling": model.sampling,
-        "seed": model.seed,
-        "num_classes": model.num_classes,
-        "input_shape": list(model.input_shape),
-        "backend": None if model.backend is None else model.backend.source,
-    }
+    config = SavedModel.of(
+        {
+            "backbone": model.backbone_name,
+            "fusion": model.fusion_name,
+            "branch": model.branch,
+            "features": model.features_name,
+            "projection": model.projection_name,
+            "detach_circuit": model.detach_circuit,
+            "readout": model.readout_name,
+            "sampling": model.sampling,
+            "seed": model.seed,
+            "num_classes": model.num_classes,
+            "input_shape": model.input_shape,
+        },
+        model.backend,
+    )
     if model.template is not None:
         write_atomically(folder / CIRCUIT, model.template.to_bytes())
-    write_atomically(folder / CONFIG, json.dumps(config, indent=2, default=str) + "\n")
+    write_atomically(folder / CONFIG, config.to_json())
     write_atomically(folder / TENSORS, to_safetensors(tensors))
 
 
 def load(folder: Path, *, backend: Backend | None = None) -> HybridClassifier:
     """Read what `save` wrote; see `HybridClassifier.from_pretrained`."""
-    config = _read_config(folder / CONFIG)
-    template = _read_template(folder / CIRCUIT) if config["branch"] != "none" else None
-    source = config.pop("backend")
-    if backend is None and config["branch"] == "circuit":
-        if source is None:
-            raise InputError(
-                f"{folder}: was saved with a backend that the catalog does not know; pass backend="
-            )
-        backend = load_backend(source["name"], num_qubits=source["num_qubits"], **source["options"])
-    config["input_shape"] = tuple(config["input_shape"])
-    with (
-        torch.random.fork_rng()
-    ):  # its first weights are thrown away; nobody's random numbers should move for that
-        model = HybridClassifier(template, backend, **config)
+    config = read_config(folder)
+    template = _read_template(folder / CIRCUIT) if config.branch != "none" else None
+    if backend is None and config.branch == "circuit":
+        backend = _saved_backend(config.backend, folder)
+    try:
+        # Its first weights are thrown away; nobody's random numbers should move for that.
+        with torch.random.fork_rng():
+            model = HybridClassifier(template, backend, **config.arguments())
+    except InputError as error:
+        raise InputError(f"{folder / CONFIG}: {error}") from error
     load_weights(model, folder / TENSORS)
     return model.eval()
+
+
+def read_config(folder: Path) -> SavedModel:
+    """Read what a saved model's config.json says, and nothing else.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+    return SavedModel.from_json(folder / CONFIG, _read(folder / CONFIG))
+
+
+def _saved_backend(saved: SavedBackend | None, folder: Path) -> Backend:
+    """Make the backend that a folder names."""
+    if saved is None:
+        raise InputError(f"{folder}: its backend cannot be made again from its files; pass backend=")
+    return catalog.load_backend(saved.name, saved.num_qubits, **saved.options)
 
 
 def load_weights(model: HybridClassifier, file: Path) -> None:
@@ -108,6 +118,12 @@ def check_tensors(model: HybridClassifier, tensors: dict[str, Tensor], file: Pat
             raise InputError(
                 f"{file}: tensor {name} has shape {found}, but the model expects {wanted}; {hint}"
             )
+        if tensors[name].is_floating_point() != tensor.is_floating_point():
+            kind = "floating-point" if tensor.is_floating_point() else "whole"
+            raise InputError(
+                f"{file}: tensor {name} is of {tensors[name].dtype}, but the model expects {kind} numbers; "
+                "save the model again"
+            )
     for name, tensor in tensors.items():
         if name not in expected:
             raise InputError(
@@ -132,15 +148,3 @@ def _read_template(file: Path) -> CircuitTemplate:
         return CircuitTemplate.from_bytes(data)
     except InputError as error:  # QPY's own account fills a page
         raise InputError(f"{file}: no circuit template; save the model again") from error
-
-
-def _read_config(file: Path) -> dict[str, Any]:
-    try:
-        config: dict[str, Any] = json.loads(_read(file))
-    except ValueError as error:
-        raise InputError(f"{file}: not JSON ({error}); save the model again") from error
-    if not isinstance(config, dict) or set(config) - LATER_KEYS != KEYS:
-        raise InputError(
-            f"{file}: expected exactly the keys {', '.join(sorted(KEYS | LATER_KEYS))}; save the model again"
-        )
-    return config

@@ -14,7 +14,7 @@ from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.transpiler import Target
 from qiskit_aer.noise import NoiseModel
 
-from qshield_qiskit.errors import InputError
+from qshield_qiskit.errors import InputError, first_problem
 from qshield_qiskit.files import write_atomically
 from qshield_qiskit.quantum import device_noise, layout
 
@@ -178,7 +178,9 @@ class Calibration(_Record):
         except OSError as error:
             raise InputError(f"calibration {path}: cannot be read ({error.strerror or error})") from error
         except ValidationError as error:
-            raise InputError(f"calibration {path}: {_first_problem(error)}; {_REMEDY}") from error
+            raise InputError(
+                f"calibration {path}: {first_problem(error, 'a calibration')}; {_REMEDY}"
+            ) from error
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write the calibration, all of it or nothing, one qubit or gate a line.
@@ -193,20 +195,6 @@ class Calibration(_Record):
 
 
 _REMEDY = "make a sound one with: qshield calibrate fake_boston --qubits 6"
-
-
-def _first_problem(error: ValidationError) -> str:
-    """Word the first of pydantic's complaints as key, value and rule."""
-    problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "json_invalid":
-        return f"broken or truncated JSON ({problem['msg'].removeprefix('Invalid JSON: ')})"
-    if problem["type"] == "missing":
-        return f"the key {key} is missing"
-    rule = problem["msg"].removeprefix("Value error, ")
-    if not key:
-        return rule if problem["type"] == "value_error" else "a calibration is one JSON object"
-    return f"{key} = {json.dumps(problem['input'], default=str)[:60]}: {rule[0].lower()}{rule[1:]}"
 
 
 def _pretty(content: dict[str, Any]) -> str:
