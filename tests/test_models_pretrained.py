@@ -303,3 +303,45 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path):
     with pytest.raises(InputError, match="no such setting of sampling: 'shot'; did you mean shots"):
         make(sampling={"shot": 100})
     assert not list(tmp_path.iterdir())
+
+
+def test_loading_a_folder_runs_no_code_that_it_names(tmp_path):
+    make(backend=load_backend("aer_ideal", 2)).save_pretrained(tmp_path)
+    code = tmp_path / "noise.py"
+    code.write_text(
+        f"open({str(tmp_path / 'was_run')!r}, 'w').close()\n"
+        "from qshield_qiskit.devices.backend import Backend\n"
+        "def build(num_qubits, p=0.1): return Backend('noise', num_qubits)\n"
+    )
+    _change(tmp_path, backend={"name": str(code), "num_qubits": 2, "options": {"p": 0.2}})
+    call = f"pass backend=load_backend({str(code)!r}, 2, p=0.2)"
+    with pytest.raises(InputError) as refused:
+        HybridClassifier.from_pretrained(tmp_path)
+    assert str(refused.value).endswith(call)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "was_run").exists()
+    backend = load_backend(str(code), 2, p=0.2)
+    assert HybridClassifier.from_pretrained(tmp_path, backend=backend).backend is backend
+
+
+def test_a_backend_of_the_working_directory_is_the_users_own(tmp_path, monkeypatch):
+    (tmp_path / "backends").mkdir()
+    (tmp_path / "backends" / "mine.py").write_text(
+        "from qshield_qiskit.devices.backend import Backend\n"
+        "def build(num_qubits): return Backend('mine', num_qubits)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    make(backend=load_backend("mine", 2)).save_pretrained(tmp_path / "saved")
+    assert HybridClassifier.from_pretrained(tmp_path / "saved").backend.name == "mine"
+
+
+@pytest.mark.parametrize("name", ["ibm_torino", "ibm_runtime"])
+def test_loading_a_folder_asks_no_service(tmp_path, name, monkeypatch):
+    asked = []
+    monkeypatch.setattr("qshield_qiskit.devices.ibm.open_service", lambda: asked.append(name))
+    monkeypatch.setattr("qshield_qiskit.devices.calibrations.open_service", lambda: asked.append(name))
+    make(backend=load_backend("aer_ideal", 2)).save_pretrained(tmp_path)
+    _change(tmp_path, backend={"name": name, "num_qubits": 2, "options": {}})
+    with pytest.raises(InputError, match=rf"account's name.* pass backend=load_backend\('{name}', 2\)"):
+        HybridClassifier.from_pretrained(tmp_path)
+    assert not asked

@@ -128,6 +128,28 @@ def test_evaluation_swaps_the_backend_and_retrains_nothing(run):
     assert 0 < difference.abs().max() < 1
 
 
+MINE = """from qshield_qiskit import load_backend
+def build(num_qubits, p=0.01): return load_backend("paper_noise", num_qubits, p=p)
+"""
+
+
+def test_a_run_on_a_backend_file_of_the_users_own_loads_and_runs_no_other(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "theirs.py").write_text(f"open({str(tmp_path / 'was_run')!r}, 'w').close()\n{MINE}")
+    monkeypatch.chdir(tmp_path)
+    run = small_run(tmp_path / "runs", "backend=./mine.py", "backend.p=0.1", "training.epochs=1")
+    loaded = qs.load_run(run.folder.path)
+    assert loaded.model.backend.source == {"name": "./mine.py", "num_qubits": 2, "options": {"p": 0.1}}
+    assert runs.evaluate(loaded)["odr"] == run.metrics["odr"]
+    assert runs.evaluate(loaded, ["backend=aer_ideal"])["n"] == 60
+    config = run.folder.path / "config.json"
+    config.write_text(config.read_text().replace("./mine.py", str(tmp_path / "theirs.py")))
+    assert qs.load_run(run.folder.path).model.backend.source["name"] == "./mine.py"
+    assert not (tmp_path / "was_run").exists()
+    with pytest.raises(InputError, match="pass backend="):
+        qs.HybridClassifier.from_pretrained(run.folder.path)
+
+
 def test_a_sampled_models_metrics_are_of_the_images_asked_for_however_it_was_trained(tmp_path):
     run = small_run(tmp_path, "backend.shots=20", "evaluation.images=40", "training.epochs=1")
     shots = ("odr", "precision", "train_accuracy")

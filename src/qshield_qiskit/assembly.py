@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -12,6 +13,7 @@ from qshield_qiskit.data import Dataset, load_dataset
 from qshield_qiskit.devices.backend import Backend
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.models.hybrid import HybridClassifier
+from qshield_qiskit.models.pretrained import read_config
 from qshield_qiskit.seeding import derive
 
 
@@ -58,6 +60,22 @@ def build_model(settings: Settings, dataset: Dataset) -> HybridClassifier:
     )
 
 
+def trained_model(settings: Settings, folder: Path, purpose: str) -> HybridClassifier:
+    """Read a trained model back, on the backend that its settings name, whatever its folder says of one.
+
+    Args:
+        settings: What was trained under; its backend may be a Python file, which is run, or a device of IBM's.
+        folder: The saved model.
+        purpose: As for `on_backend`.
+
+    Raises:
+        InputError: A file is missing or damaged, or the backend cannot be had.
+    """
+    saved = read_config(folder).backend
+    backend = None if saved is None else _backend(settings, saved.num_qubits, purpose)
+    return HybridClassifier.from_pretrained(folder, backend=backend)
+
+
 def on_backend(
     model: HybridClassifier, settings: Settings, purpose: str, terms: Terms | None = None
 ) -> HybridClassifier:
@@ -75,7 +93,7 @@ def on_backend(
     return model.to(torch_device(settings))
 
 
-def _backend(settings: Settings, num_qubits: int, purpose: str, terms: Terms | None) -> Backend:
+def _backend(settings: Settings, num_qubits: int, purpose: str, terms: Terms | None = None) -> Backend:
     """Load a backend; on a device of IBM's, for this purpose and on the user's terms."""
     name, options = settings.backend.name, settings.backend.build_options()
     if not catalog.is_hardware(name):

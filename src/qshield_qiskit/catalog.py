@@ -136,6 +136,11 @@ def is_hardware(name: str) -> bool:
     return _family(name) == "ibm_"
 
 
+def is_file(kind: str, name: str) -> bool:
+    """Say whether a name is none of the catalog's but a path to a file, which loading would run."""
+    return Path(name).suffix == SUFFIXES[kind] and name not in find(kind)
+
+
 def declared_settings(kind: str, name: str) -> set[str] | None:
     """List what a file's `build` declares, read from its text and not executed; None where that cannot be told."""
     prefix = _family(name) if kind == "backends" else None

@@ -53,10 +53,13 @@ class Run:
 
     @cached_property
     def model(self) -> HybridClassifier:
-        """The weights that did best on the validation images (else the last), in eval mode on the CPU."""
+        """The weights that did best on the validation images (else the last), in eval mode on the CPU.
+
+        Its circuit runs on the backend of config.yaml.
+        """
         if not (self.folder.path / METRICS).is_file():
             raise InputError(f"{self.folder.path}: not trained to its end; go on with: {self.resume_command}")
-        return HybridClassifier.from_pretrained(self.folder.path)
+        return assembly.trained_model(self.config, self.folder.path, self.purpose)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -86,6 +89,10 @@ class Run:
 
 def load_run(which: str | Path = LAST) -> Run:
     """Load a run.
+
+    This reads files and runs none of them. The run's `model` makes the backend that its config.yaml names: where that
+    is a Python file it is run, and a device of IBM's is asked for in your account's name. So look at `backend` in the
+    config.yaml of a run from elsewhere first, or take its weights alone by `HybridClassifier.from_pretrained`.
 
     Args:
         which: Its folder, or "last" for the one that was started last in ./runs.

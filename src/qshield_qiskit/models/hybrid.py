@@ -282,6 +282,9 @@ class HybridClassifier(nn.Module):
     def from_pretrained(cls, folder: str | Path, *, backend: Backend | None = None) -> HybridClassifier:
         """Read what `save_pretrained` wrote.
 
+        Nothing in the folder is run, and nothing is asked for in the user's name: of the backend that it names, only
+        what the catalog lists is made, and no device of IBM's.
+
         Args:
             folder: The folder.
             backend: What runs the circuit; by default the backend that the model was saved with.
@@ -290,7 +293,8 @@ class HybridClassifier(nn.Module):
             The model, in eval mode, on the CPU.
 
         Raises:
-            InputError: Files that are missing, unreadable or of another shape.
+            InputError: Files that are missing, unreadable or of another shape, or a backend that must be given: a
+                Python file, a device of IBM's, or one that the catalog did not make.
         """
         from qshield_qiskit.models.pretrained import load  # noqa: PLC0415, it needs this class
 

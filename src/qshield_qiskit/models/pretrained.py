@@ -1,4 +1,4 @@
-"""Models on disk: tensors as safetensors, settings as JSON, the circuit as QPY; reading them runs no code."""
+"""Models on disk: tensors as safetensors, settings as JSON, the circuit as QPY; reading them runs no code of theirs."""
 
 from __future__ import annotations
 
@@ -74,9 +74,18 @@ def read_config(folder: Path) -> SavedModel:
 
 
 def _saved_backend(saved: SavedBackend | None, folder: Path) -> Backend:
-    """Make the backend that a folder names."""
+    """Make the backend that a folder names, unless that is more than a folder from elsewhere should bring about."""
     if saved is None:
         raise InputError(f"{folder}: its backend cannot be made again from its files; pass backend=")
+    danger = None
+    if catalog.is_file("backends", saved.name):
+        danger = "is Python that loading would run; if you trust it"
+    elif catalog.is_hardware(saved.name):
+        danger = "is asked for in your account's name; if you want that"
+    if danger is not None:
+        options = "".join(f", {key}={value!r}" for key, value in saved.options.items())
+        call = f"load_backend({saved.name!r}, {saved.num_qubits}{options})"
+        raise InputError(f"{folder / CONFIG}: its backend {saved.name!r} {danger}, pass backend={call}")
     return catalog.load_backend(saved.name, saved.num_qubits, **saved.options)
 
 
