@@ -66,6 +66,11 @@ def test_images_of_any_layout_and_dtype_come_back_exactly(tmp_path, data):
     assert {row.numpy().tobytes() for row in seen} == {row.tobytes() for row in images}
 
 
+def test_a_part_may_be_all_black(tmp_path):
+    dataset = load_dataset(str(saved(tmp_path, **good(test_images=ZEROS[:10]))))
+    assert (dataset.test.images == 0).all()
+
+
 def test_its_own_validation_split_and_class_names_are_used(tmp_path):
     pictures = np.full((6, 6, 5), 255, np.uint8)
     extra = {"val_images": pictures, "val_labels": np.arange(6) % 2, "class_names": np.array(["cat", "dog"])}
@@ -147,8 +152,11 @@ BROKEN = {
         good(train_images=nan_pixel(dtype="f2")),
         "train_images has 1 values that are not a number",
     ),
-    "int64 images": (good(train_images=ZEROS.astype(int)), "train_images is int64; expected uint8, or float"),
-    "bool images": (good(train_images=ZEROS > 0), "train_images is bool; expected uint8"),
+    "int64 images": (good(train_images=ZEROS.astype(int)), "train_images is int64; expected uint8 from 0"),
+    "bool images": (
+        good(train_images=ZEROS > 0),
+        "train_images is bool; expected uint8 from 0 to 255, or float in [0, 1]; try .astype('float32')",
+    ),
     "complex images": (good(train_images=ZEROS + 0j), "train_images is complex128"),
     "text": (
         good(train_images=np.array(["a"])),
@@ -156,6 +164,10 @@ BROKEN = {
     ),
     "5-D": (good(train_images=ZEROS[:, None, None]), "train_images has shape (20, 1, 1, 6, 5); expected"),
     "2 channels": (good(train_images=np.zeros((20, 2, 6, 5), "u1")), "no side of 1 or 3 channels"),
+    "0 and 1 of 255": (
+        good(test_images=np.ones((10, 6, 5), "u1")),
+        "test_images is uint8 and runs from 1 to 1 of 255; expected 0 to 255; try .astype('float32')",
+    ),
     "two readings": (good(train_images=np.zeros((20, 3, 6, 1), "u1")), "either side could be the channels"),
     "empty": (good(test_images=ZEROS[:0], test_labels=np.zeros(0, int)), "test_images is empty"),
     "fewer labels": (good(train_labels=np.arange(19) % 2), "train_labels has 19 labels for 20 images"),
@@ -182,6 +194,14 @@ BROKEN = {
     "tabular NaN": (table(train_images=np.full((40, 7), np.nan)), "280 values that are not finite"),
     "tabular huge": (table(test_images=np.full((20, 7), 1e300)), "140 values that are not finite in float32"),
     "tabular text": (table(train_images=np.full((40, 7), "x")), "train_images is <U1; tabular features are"),
+    "pixels and a table": (
+        good(train_images=np.zeros((20, 1, 7), "u1"), test_images=np.zeros((10, 7))),
+        "test_images has shape (10, 7), train_images (20, 1, 7); store all parts in one layout",
+    ),
+    "a table and pixels": (
+        table(val_images=np.zeros((4, 1, 7), "u1"), val_labels=np.arange(4) % 2),
+        "val_images has shape (4, 1, 7), train_images (40, 7); store all parts in one layout",
+    ),
     "fewer features": (
         table(test_images=np.zeros((20, 6))),
         "holds images (1, 1, 6), train_labels (1, 1, 7)",

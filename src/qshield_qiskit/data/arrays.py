@@ -56,7 +56,7 @@ def check_images(array: Array, what: str) -> Array:
     """Bring images of any accepted layout and dtype to the form of `Part.images`.
 
     Args:
-        array: (N, H, W), (N, H, W, C) or (N, C, H, W) with C = 1 or 3, uint8 or float in [0, 1];
+        array: (N, H, W), (N, H, W, C) or (N, C, H, W) with C = 1 or 3, uint8 from 0 to 255 or float in [0, 1];
             or tabular (N, F), any real numbers.
         what: The file and key that it came from, for the error.
 
@@ -72,8 +72,7 @@ def check_images(array: Array, what: str) -> Array:
         raise InputError(f"{what} is empty, its shape is {array.shape}")
     if array.ndim == 2:
         return _check_table(array, what)
-    if array.dtype != np.uint8:
-        array = _check_floats(array, what)
+    array = _check_bytes(array, what) if array.dtype == np.uint8 else _check_floats(array, what)
     if array.ndim == 3:
         return array[:, None]
     first, last = array.shape[1] in (1, 3), array.shape[3] in (1, 3)
@@ -83,9 +82,20 @@ def check_images(array: Array, what: str) -> Array:
     return array if first else np.moveaxis(array, 3, 1)
 
 
+def _check_bytes(array: Array, what: str) -> Array:
+    if array.max() == 1:  # black and white, stored as 0 and 1, would be almost black
+        raise InputError(
+            f"{what} is uint8 and runs from {array.min()} to 1 of 255; expected 0 to 255; try .astype('float32')"
+        )
+    return array
+
+
 def _check_floats(array: Array, what: str) -> Array:
     if array.dtype.kind != "f":
-        raise InputError(f"{what} is {array.dtype}; expected uint8, or float in [0, 1]; try .astype('uint8')")
+        dtype = "float32" if array.dtype == bool else "uint8"
+        raise InputError(
+            f"{what} is {array.dtype}; expected uint8 from 0 to 255, or float in [0, 1]; try .astype('{dtype}')"
+        )
     low, high = array.min(), array.max()
     if np.isnan(low):
         raise InputError(f"{what} has {np.isnan(array).sum():,} values that are not a number")

@@ -52,10 +52,17 @@ def read_npz(path: Path, classes: Sequence[str] | None = None, published_md5: st
         for name in ("train", "val", "test")
         if f"{name}_images" in stored
     }
+    layout = stored["train_images"].shape
+    for key in ("val_images", "test_images"):
+        # a table beside pixels would miss its scaling, or they would get it
+        if key in stored and stored[key].ndim != len(layout):
+            raise InputError(
+                f"{path}: {key} has shape {stored[key].shape}, train_images {layout}; store all parts in one layout"
+            )
     if classes is None and "class_names" in stored:
         classes = [str(name) for name in stored["class_names"].ravel()]
     names = check_classes([(f"{name}_labels", part) for name, part in parts.items()], str(path), classes)
-    tabular = stored["train_images"].ndim == 2
+    tabular = len(layout) == 2
     return Arrays(
         parts["train"], parts.get("val"), parts["test"], names, (describe(path, published_md5),), tabular
     )
