@@ -77,6 +77,46 @@ def test_one_colour_image_makes_the_set_colour_and_stray_files_are_no_images(tmp
     assert torch.equal(grey[:, 0], grey[:, 1]) and torch.equal(grey[:, 1], grey[:, 2])
 
 
+def ink(alpha, mode):
+    """A picture that is black wherever it is not transparent, as alpha (H, W) says, stored in some mode."""
+    black = Image.new("RGBA", alpha.shape[::-1])
+    black.putalpha(Image.fromarray(alpha))
+    if mode != "P":
+        return black.convert(mode)
+    palette = Image.fromarray((alpha > 0).astype(np.uint8), "P")
+    palette.putpalette([0, 0, 0, 0, 0, 0])
+    palette.info["transparency"] = 0
+    return palette
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_lies_on_white(tmp_path, mode):
+    alphas = np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (8, 4, 5))
+    for part in ("train", "test"):
+        for number, alpha in enumerate(alphas):
+            path = tmp_path / part / "ab"[number % 2] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            ink(alpha, mode).save(path)
+    images = load_dataset(str(tmp_path)).test.images
+    expected = 1 - alphas[[0, 2, 4, 6, 1, 3, 5, 7]] / np.float32(255)
+    np.testing.assert_array_equal(images, np.broadcast_to(expected[:, None], images.shape))
+
+
+def test_what_is_half_transparent_is_half_white(tmp_path):
+    pets(tmp_path)
+    Image.new("RGBA", (5, 4), (200, 0, 0, 51)).save(tmp_path / "test" / "dog" / "9.png")
+    reddish = load_dataset(str(tmp_path)).test.images[-1, :, 0, 0] * 255
+    np.testing.assert_allclose(reddish, [0.2 * 200 + 0.8 * 255, 0.8 * 255, 0.8 * 255], atol=1)
+
+
+def test_a_transparent_grey_keeps_the_set_grey(tmp_path):
+    pets(tmp_path)
+    Image.fromarray(np.full((4, 5), 7, np.uint8)).save(tmp_path / "test" / "dog" / "9.png", transparency=7)
+    dataset = load_dataset(str(tmp_path))
+    assert dataset.shape == (1, 4, 5)
+    assert (dataset.test.images[-1] == 1).all()
+
+
 def test_the_digest_tells_another_folder_apart(tmp_path):
     first = load_dataset(str(pets(tmp_path))).source
     assert load_dataset(str(tmp_path)).source == first

@@ -1,7 +1,7 @@
 """A folder of images of one's own, one subfolder a class.
 
 `train/<class>/*.png` and `test/<class>/*.png`, optionally `val/<class>/*.png`; or `<class>/*.png` alone, of
-which a fifth becomes the test set, the same one whatever the run's seed.
+which a fifth becomes the test set, the same one whatever the run's seed. What is transparent lies on white.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ TEST_SEED = 0  # not the run's: runs of every seed are judged on the same images
 def read_image_folder(folder: Path) -> Arrays:
     """Read a folder of 8-bit images that all have one size.
 
-    Grey if every image is grey, else RGB. Classes are the subfolders of the training part, in sorted order.
+    Grey if every image is grey, else RGB; transparent ones as they look on white paper. Classes are the subfolders
+    of the training part, in sorted order.
 
     Args:
         folder: The folder.
@@ -96,5 +97,14 @@ def _open_all(folder: Path, paths: Iterable[Path]) -> tuple[Array, SourceFile]:
             sizes = " and ".join("x".join(map(str, each.size)) for each in (image, opened[0]))
             raise InputError(f"{path}: images of {sizes} pixels in one set; resize them all to one size")
     mode = "L" if all(image.mode in GREY for image in opened) else "RGB"
-    pictures = np.stack([np.asarray(image.convert(mode)).reshape(*image.size[::-1], -1) for image in opened])
+    pictures = np.stack(
+        [np.asarray(_on_white(image).convert(mode)).reshape(*image.size[::-1], -1) for image in opened]
+    )
     return np.moveaxis(pictures, 3, 1), SourceFile(str(folder), digest.hexdigest())
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Lay a transparent image on white: what its invisible pixels hold is anybody's guess, and mostly black."""
+    if not image.has_transparency_data:
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
