@@ -10,6 +10,7 @@ from qshield_qiskit import attack, gap, runs
 from qshield_qiskit.cli import app
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.errors import InputError
+from qshield_qiskit.models.hybrid import Branches
 
 SMALL = ("data.train_images=300", "data.test_images=40", "training.epochs=2", "circuit.num_qubits=2")
 FEW = ("attack=fgsm", "attack.epsilon=0.2", "attack.images=20")
@@ -49,6 +50,39 @@ def test_one_backend_by_shots_differs_by_its_shots_alone(run):
     assert sampled["shots"] == 1000
     assert sampled["from_first"] == pytest.approx(sampled["from_shots_alone"], rel=0.3)
     assert exact["attacked"] == sampled["attacked"]
+
+
+class OnGPU(torch.Tensor):
+    """A tensor that, as on a GPU, meets none on the CPU until it is brought there."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if func is torch.Tensor.cpu:
+            return args[0].as_subclass(torch.Tensor)
+        if any(type(each) is torch.Tensor and each.dim() for each in args):
+            raise RuntimeError("Expected all tensors to be on the same device")
+        return super().__torch_function__(func, types, args, kwargs)
+
+
+def test_what_a_gpu_answers_is_compared_on_the_cpu(run, monkeypatch):
+    dotted = [*FEW, "backend=aer_ideal,aer_noisy"]
+    expected = gap.compare_run(run, dotted)
+    on_cpu = gap.classify
+    monkeypatch.setattr(
+        gap,
+        "classify",
+        lambda *words: Branches(
+            *(None if stage is None else stage.cpu().as_subclass(OnGPU) for stage in on_cpu(*words))
+        ),
+    )
+    assert gap.compare_run(run, dotted) == expected
+
+
+def test_the_first_backend_is_at_no_distance_from_itself(run):
+    first, second = gap.compare_run(run, [*FEW, "backend=fake_manila,aer_noisy"])["backends"]
+    assert first["shots"] == 4096
+    assert (first["from_first"], first["from_shots_alone"]) == (0.0, 0.0)
+    assert second["from_first"] > 0 and second["from_shots_alone"] > 0
 
 
 def test_another_device_differs_by_more_than_shots(run):

@@ -45,14 +45,16 @@ def compare_run(
 
     Args:
         run: The run.
-        dotted: Overrides, among them `backend=a,b`: the first makes the examples, by its own defaults; settings such as
-            `backend.shots=1000` are for the others.
+        dotted: Overrides, among them `backend=a,b`: the first makes the examples. A backend that the run was trained on
+            has its settings, any other its own defaults; `backend.shots=1000` and its like are laid over the others',
+            not over the first's.
         terms: On what terms devices are used.
         announce: Hears of every step.
 
     Returns:
         `attack`, `epsilon`, `n`, `seed` and `backends`: for each its accuracy, the ASR of the examples on the images
-        that every backend classifies correctly, both with Wilson intervals, and how far outcomes are from the first's.
+        that every backend classifies correctly, both with Wilson intervals, and how far outcomes are from the first's,
+        in all and by shots alone; 0 in the first's own row.
 
     Raises:
         InputError: Fewer than two backends, a model without a circuit, or a setting that does not fit.
@@ -172,7 +174,7 @@ def _examples(first: Subject, announce: Announce) -> Tensor:
 
 
 def _outcomes(target: Subject, examples: Tensor, announce: Announce) -> tuple[Branches, Branches]:
-    """Run clean and adversarial images on a backend."""
+    """Run clean and adversarial images on a backend, and bring what it says to where the labels are."""
     if announce is not None:
         announce(
             f"{len(examples)} clean and {len(examples)} attacked images on {target.settings.backend.name}"
@@ -180,7 +182,8 @@ def _outcomes(target: Subject, examples: Tensor, announce: Announce) -> tuple[Br
     seed_everything(derive(target.settings.seed, "comparison"))
     images = torch.cat([target.images, examples])
     with runs.conversation(target.model):
-        both = classify(target.model, images, target.settings.evaluation.batch_size)
+        found = classify(target.model, images, target.settings.evaluation.batch_size)
+    both = Branches(*(None if stage is None else stage.cpu() for stage in found))  # type: ignore[arg-type]
     half = len(examples)
     return both.part(slice(half)), both.part(slice(half, None))
 
@@ -196,7 +199,8 @@ def _distance(first: Subject, theirs: Branches, target: Subject, ours: Branches)
     template = first.model.template
     assert template is not None and theirs.outcomes is not None and ours.outcomes is not None
     probabilities = template.observables is None
-    variance = sum(1 / model.shots for model in (first.model, target.model) if model.shots is not None)
+    two = () if target is first else (first.model, target.model)  # the first's outcomes are one run, not two
+    variance = sum(1 / model.shots for model in two if model.shots is not None)
     one, other = theirs.outcomes.double(), ours.outcomes.double()
     found = distribution_distance(one, other, probabilities=probabilities)
     expected = shot_noise_distance(one, variance, probabilities=probabilities)
