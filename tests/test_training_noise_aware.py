@@ -145,6 +145,15 @@ def test_a_model_that_knew_a_bad_day_survives_it(tmp_path):
     assert accuracy["good-bad", "good"] > 0.75
 
 
+def test_the_largest_spread_still_makes_devices(digits):
+    model = make(digits)
+    devices = build_devices(model, 10.0, 20, seed=0)
+    angles = torch.rand(3, model.template.num_inputs)
+    for network in devices.networks:
+        with model.layer.running(network), torch.no_grad():
+            torch.testing.assert_close(model.layer(angles).sum(1), torch.ones(3))
+
+
 def test_settings_take_a_spread_a_name_or_names():
     for typed, value in (
         ("0.3", 0.3),
@@ -163,5 +172,5 @@ def test_what_cannot_drift_is_said_in_one_line(digits, tmp_path):
         fit(sampled, digits, some(noise_aware=0.3), tmp_path, seed=0)
     with pytest.raises(InputError, match=r"fake_manila_5q"):
         fit(model, digits, some(noise_aware=["fake_manilla_5q"]), tmp_path, seed=0)
-    with pytest.raises(InputError, match=r"training.noise_aware=-1"):
+    with pytest.raises(InputError, match=r"training.noise_aware=-1: expected at least 0"):
         load_settings("digits", ["training.noise_aware=-1"])

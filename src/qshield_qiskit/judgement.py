@@ -55,8 +55,6 @@ def attack_run(
     """
     target = subject(run, dotted, lambda settings: settings.attack.images, MOST_ATTACKED, terms)
     settings = target.settings.attack
-    if not any(settings.radii()):
-        raise InputError(f"attack.epsilon={settings.epsilon}: nothing is above 0; try 0:0.3:7")
     chosen = choose(settings.name, settings.preset, settings.options, target.model.num_classes)
     if settings.norm is not None:
         chosen = {name: method for name, method in chosen.items() if settings.norm in method.norms} or chosen

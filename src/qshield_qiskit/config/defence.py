@@ -6,21 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
-from qshield_qiskit.config.section import Count, NotNegative, Positive, Probability, Section, several
-
-
-def number(value: object) -> object:
-    """Read a fraction such as 8/255 as the number that it is; leave everything else to the next check.
-
-    >>> number("1/4"), number(0.1)
-    (0.25, 0.1)
-    """
-    numerator, slash, denominator = str(value).partition("/")
-    try:
-        return float(numerator) / float(denominator) if slash else value
-    except (ValueError, ZeroDivisionError):
-        return value
-
+from qshield_qiskit.config.section import Count, NotNegative, Positive, Probability, Section, number, several
 
 Radius = Annotated[float, BeforeValidator(number), Field(gt=0, le=1)]
 """A radius in pixel values, such as 0.1 or 8/255."""
@@ -31,12 +17,15 @@ StepSize = Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(numbe
 
 NoiseKind = Literal["gaussian", "salt_and_pepper", "occlusion", "poisson", "geometric"]
 
+NoiseKinds = Annotated[tuple[NoiseKind, ...], BeforeValidator(several), Field(min_length=1)]
+"""One kind or more."""
+
 
 class NoiseSettings(Section):
     """What noise-augmented training does to images."""
 
-    kinds: Annotated[tuple[NoiseKind, ...], BeforeValidator(several)] = get_args(NoiseKind)
-    """Kinds of noise, of which an image meets one."""
+    kinds: NoiseKinds = get_args(NoiseKind)
+    """Kinds of noise, one or more, of which an image meets one."""
     share: Probability = 0.5
     """Share of the images that meet any."""
     gaussian: NotNegative = 0.1

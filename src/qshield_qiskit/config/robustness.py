@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from qshield_qiskit.config.section import Count, Positive, Section
-
-
-def _number(text: str) -> float:
-    """Read a number or a fraction, such as 0.1 or 8/255."""
-    numerator, slash, denominator = text.partition("/")
-    return float(numerator) / float(denominator) if slash else float(numerator)
+from qshield_qiskit.config.section import Count, Positive, Section, number
 
 
 class AttackSettings(Section):
@@ -47,7 +42,7 @@ class AttackSettings(Section):
         return self
 
     def radii(self) -> list[float]:
-        """Give every epsilon; 0 is allowed as the start of a curve only.
+        """Give every epsilon, one or more; 0 is allowed as the start of a curve only.
 
         Raises:
             ValueError: It cannot be read, or lies outside its range.
@@ -60,20 +55,22 @@ class AttackSettings(Section):
             curve = curve or len(ends) == 3
             try:
                 if len(ends) == 3:
-                    start, stop, count = _number(ends[0]), _number(ends[1]), int(ends[2])
+                    start, stop, count = float(number(ends[0])), float(number(ends[1])), int(ends[2])
                     if count < 2:
                         raise ValueError
                     radii += [start + i * (stop - start) / (count - 1) for i in range(count)]
                 else:
-                    radii.append(_number(part))
-            except (ValueError, ZeroDivisionError):
+                    radii.append(float(number(part)))
+            except ValueError:
                 raise ValueError(
                     f"attack.epsilon={part}: expected a number, a fraction such as 8/255, or a curve start:stop:count"
                 ) from None
-        smallest_allowed = all(radius > 0 or (curve and radius == 0) for radius in radii)
-        if not smallest_allowed or (self.norm in {None, "linf"} and max(radii) > 1):
+        largest = 1 if self.norm in {None, "linf"} else sys.float_info.max
+        fit = all(0 < radius <= largest or (curve and radius == 0) for radius in radii)
+        if not fit or not any(radii):
+            at_most = " and at most 1" if largest == 1 else ""
             raise ValueError(
-                f"attack.epsilon={self.epsilon}: expected more than 0 and at most 1, in pixel values; try 8/255"
+                f"attack.epsilon={self.epsilon}: expected more than 0{at_most}, in pixel values; try 8/255"
             )
         return radii
 
@@ -122,10 +119,10 @@ class CertificateSettings(Section):
         points = []
         for radius in given:
             try:
-                points.append(_number(str(radius)))
-            except (ValueError, ZeroDivisionError):
+                points.append(float(number(radius)))
+            except ValueError:
                 points.append(0.0)
-            if points[-1] <= 0:
+            if not 0 < points[-1] <= sys.float_info.max:
                 raise ValueError(
                     f"certificate.radii={radius}: expected numbers or fractions above 0, such as [1/255,0.1]"
                 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,6 +10,19 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def number(value: object) -> Any:
+    """Read a fraction such as 8/255 as the number that it is; leave everything else to the next check.
+
+    >>> number("1/4"), number(0.1)
+    (0.25, 0.1)
+    """
+    numerator, slash, denominator = str(value).partition("/")
+    try:
+        return float(numerator) / float(denominator) if slash else value
+    except (ValueError, ZeroDivisionError):
+        return value
 
 
 def several(value: object) -> object:

@@ -5,13 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
 from qshield_qiskit.config.defence import DefenceSettings
 from qshield_qiskit.config.section import Count, NotNegative, Positive, Probability, Section, several
 
 SAMPLING = ("shots", "gradient", "gradient_draws")
 """Settings of a backend that the quantum layer receives, not the backend."""
+
+LARGEST = 1e30
+"""What Adam multiplies by may be as large as this; ten times as much still fits into float32."""
+
+Spread = Annotated[float, Field(ge=0, le=10)]
+"""Standard deviation of a factor's logarithm; beyond it devices would have no coherence that a number could hold."""
+
+Names = Annotated[tuple[str, ...], BeforeValidator(several), Field(min_length=1)]
+"""One name or more."""
+
+
+def _without(**settings: str) -> AfterValidator:
+    """Refuse options that `build` receives by settings of their own, in whose place they would be given twice."""
+
+    def check(options: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for option, value in options.items():
+            if option in settings:
+                raise ValueError(f"{option}={value} is no option; try {settings[option]}={value}")
+        return options
+
+    return AfterValidator(check)
 
 
 class DatasetSettings(Section):
@@ -55,7 +76,9 @@ class CircuitSettings(Section):
     """What is read: probabilities, z, or a list of Pauli strings."""
     reupload: bool | None = None
     """Whether the encoding is repeated before every layer."""
-    options: dict[str, JsonValue] = Field(default_factory=dict)
+    options: Annotated[
+        dict[str, JsonValue], _without(name="circuit.name", num_qubits="circuit.num_qubits")
+    ] = Field(default_factory=dict)
     """Further settings that the circuit's own file declares."""
 
     def qubits_for(self, num_classes: int) -> int:
@@ -86,7 +109,9 @@ class BackendSettings(Section):
     """Pulses on idle qubits by IBM's primitives: XX, XpXm or XY4."""
     max_qpu_seconds: Positive | None = None
     """Seconds of a real device's time that a run may cost on it; what is done until then is kept."""
-    options: dict[str, JsonValue] = Field(default_factory=dict)
+    options: Annotated[
+        dict[str, JsonValue], _without(name="backend.name", num_qubits="circuit.num_qubits")
+    ] = Field(default_factory=dict)
     """Further settings that the backend's own file declares."""
     shots: Count | None = None
     """How often the circuit is run for each image; null: exact outcomes where the backend knows them."""
@@ -155,9 +180,9 @@ class TrainingSettings(Section):
     """Passes over the training images."""
     batch_size: Count = 128
     """Images in one training step, in each of several processes."""
-    learning_rate: Positive = 1e-3
+    learning_rate: Annotated[float, Field(gt=0, le=LARGEST)] = 1e-3
     """Step size of Adam."""
-    weight_decay: NotNegative = 1e-4
+    weight_decay: Annotated[float, Field(ge=0, le=LARGEST)] = 1e-4
     """L2 penalty of Adam."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the step size goes on: down to 0 along a cosine, or constant."""
@@ -173,7 +198,7 @@ class TrainingSettings(Section):
     """Weight of a penalty on how fast the circuit's angles change with the features; 0: none."""
     defence: DefenceSettings = DefenceSettings()
     """What makes the model resist attacks."""
-    noise_aware: NotNegative | Annotated[tuple[str, ...], BeforeValidator(several)] | None = None
+    noise_aware: Spread | Names | None = None
     """Devices drawn for each batch: a spread of the backend's figures, such as 0.3, or calibrations; null: none."""
     noise_variants: Count = 8
     """How many devices a spread draws from."""

@@ -6,15 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
-from qshield_qiskit.config.section import Count, Section
+from qshield_qiskit.config.section import Count, Section, several
 
-
-def _several(value: object) -> object:
-    """Take one text for a list of it."""
-    return [value] if isinstance(value, str) else value
-
-
-Dotted = Annotated[tuple[str, ...], BeforeValidator(_several)]
+Dotted = Annotated[tuple[str, ...], BeforeValidator(several)]
 """Settings as they are typed, such as `model.branch=none`."""
 
 
