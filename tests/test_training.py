@@ -1,6 +1,7 @@
 """Training: the same weights for the same seed, stopped or not; what it keeps; what it refuses."""
 
 import csv
+import dataclasses
 import math
 import os
 import signal
@@ -15,7 +16,7 @@ import torch
 
 from qshield_qiskit.catalog import load_backend, load_circuit
 from qshield_qiskit.config import TrainingSettings
-from qshield_qiskit.data import load_dataset
+from qshield_qiskit.data import Split, load_dataset
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.training import history
@@ -198,6 +199,47 @@ def test_a_training_without_validation_is_resumed_to_the_bit(unvalidated, tmp_pa
     rows_too = fit(resumed, unvalidated, some(epochs=3), tmp_path / "stopped", seed=3, resume=True)
     assert same(whole, resumed)
     assert [row.train_loss for row in rows] == [row.train_loss for row in rows_too]
+
+
+@pytest.mark.parametrize("learning_rate", [1e20, 1e30])
+def test_a_loss_that_diverges_in_the_last_epoch_is_no_result_without_validation_either(
+    unvalidated, tmp_path, learning_rate
+):
+    settings = some(epochs=1, learning_rate=learning_rate)
+    with pytest.raises(InputError, match=r"the loss is no longer a number after epoch 1; try a smaller"):
+        fit(make(unvalidated), unvalidated, settings, tmp_path, seed=0)
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_weights_that_the_very_last_step_breaks_are_no_result(unvalidated, tmp_path):
+    model = make(unvalidated)
+    model.head.bias.register_hook(lambda gradient: gradient * math.nan)  # the loss before the step is fine
+    with pytest.raises(InputError, match=r"weights are no longer numbers after epoch 1; try a smaller"):
+        fit(model, unvalidated, some(epochs=1, batch_size=200), tmp_path, seed=0)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_images(digits):
+    """Batches differ in size, and a NaN in one of them is not dropped."""
+    task = ClassifierTask(make(digits), learning_rate=1e-3, weight_decay=0)
+    for mean in (task.train_loss, task.validation_loss):
+        mean.update(torch.tensor(1.0), 3)
+        mean.update(torch.tensor(5.0), 1)
+        assert mean.compute().item() == 2.0
+        mean.update(torch.tensor(math.nan), 4)
+        assert math.isnan(mean.compute().item())
+
+
+@pytest.mark.parametrize(("num_validation", "processes"), [(1, 2), (50, 61)])
+def test_no_process_is_left_without_images(num_validation, processes, unvalidated, tmp_path):
+    test = unvalidated.test
+    held_out = Split(test.images[:num_validation], test.labels[:num_validation])
+    dataset = dataclasses.replace(unvalidated, validation=held_out)
+    line = (
+        rf"^training.devices={processes}: {processes} processes need {2 * processes} training images, [^\n]*"
+        rf"but there are 120 and {num_validation}; try training.devices=1$"
+    )
+    with pytest.raises(InputError, match=line):
+        fit(make(dataset), dataset, some(devices=processes, strategy="ddp"), tmp_path, seed=0)
 
 
 def test_patience_needs_validation_images(unvalidated, tmp_path):

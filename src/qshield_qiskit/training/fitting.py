@@ -102,6 +102,7 @@ def fit(
         with quiet_lightning(), _deterministic(), _interruptible(), _refusals_of_processes():
             callbacks = [keeper, *([EpochProgress(keeper)] if progress else [])]
             trainer = _trainer(settings, model, callbacks)
+            _check_shares(dataset, settings, trainer.num_devices * trainer.num_nodes)
             trainer.fit(
                 task,
                 Batches(dataset.train, batch_size, shuffle_seed=seed, replays=replays),
@@ -111,6 +112,17 @@ def fit(
             )
     model.load_state_dict(_weights(_read(folder / BEST)))
     return history.read(folder / HISTORY)
+
+
+def _check_shares(dataset: Dataset, settings: TrainingSettings, processes: int) -> None:
+    """Refuse a distributed run some of whose processes would be left without images: the mean of nothing is none."""
+    train, validation = len(dataset.train), len(dataset.validation)
+    if train < 2 * processes or 0 < validation < processes:
+        raise InputError(
+            f"training.devices={settings.devices}: {processes} processes need {2 * processes} training images, "
+            f"two each for batch norm, and {processes} for validation, but there are {train} and {validation}; "
+            "try training.devices=1"
+        )
 
 
 def _trainer(settings: TrainingSettings, model: HybridClassifier, callbacks: list[Any]) -> Trainer:

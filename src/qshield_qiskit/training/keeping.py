@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from pathlib import Path
@@ -98,6 +99,13 @@ class Keeper(Checkpoint):
         if not all(math.isfinite(figure) for figure in figures if figure is not None):
             raise InputError(
                 f"the loss is no longer a number after epoch {epoch}; try a smaller training.learning_rate"
+            )
+        weights = itertools.chain(task.model.parameters(), task.model.buffers())
+        if not all(
+            bool(weight.isfinite().all()) for weight in weights
+        ):  # broken after the last loss was taken
+            raise InputError(
+                f"weights are no longer numbers after epoch {epoch}; try a smaller training.learning_rate"
             )
         train_loss, validation_loss, accuracy = (math.nan if one is None else one for one in figures[:3])
         seconds = time.perf_counter() - self._start

@@ -10,7 +10,6 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from qshield_qiskit.config import DefenceSettings
@@ -18,6 +17,7 @@ from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.training.batches import Batch, num_processes
 from qshield_qiskit.training.defences import Defence
 from qshield_qiskit.training.lipschitz import build_penalty
+from qshield_qiskit.training.mean_loss import MeanLoss
 from qshield_qiskit.training.noise_aware import Devices
 
 VALIDATION_IMAGES = 1000
@@ -71,8 +71,8 @@ class ClassifierTask(LightningModule):
         self.still = tuple(still)
         self.devices = devices or Devices((), seed=0)
         self.threads = threads
-        self.train_loss = MeanMetric()
-        self.validation_loss = MeanMetric()
+        self.train_loss = MeanLoss()
+        self.validation_loss = MeanLoss()
         self.validation_accuracy = MulticlassAccuracy(model.num_classes, average="micro")
         self.validation_accuracy_attacked = MulticlassAccuracy(model.num_classes, average="micro")
 
