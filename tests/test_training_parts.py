@@ -1,5 +1,7 @@
 """Training a part of a model, from another run's weights, with and without gradients."""
 
+import shutil
+
 import pytest
 import torch
 from torch import nn
@@ -8,6 +10,7 @@ from qshield_qiskit import runs
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.small_cnn import DROPOUT
+from qshield_qiskit.training.keeping import LAST
 from qshield_qiskit.training.parts import PARTS, dropping
 
 SMALL = ("data.train_images=200", "data.test_images=40", "circuit.num_qubits=2", "training.epochs=2")
@@ -85,6 +88,29 @@ def test_what_cannot_be_trained_is_one_line(dotted, message, tmp_path):
     with pytest.raises(InputError, match=message):
         train(tmp_path, *dotted)
     assert not list(tmp_path.rglob("config.yaml"))
+
+
+def test_a_training_goes_on_when_the_run_that_it_started_from_is_gone(tmp_path):
+    first = train(tmp_path / "first", "training.epochs=1")
+    dotted = (f"training.start_from={first.folder.path}", "training.epochs=1", "seed=1")
+    whole = train(tmp_path / "second", *dotted)
+    before = whole.model.state_dict()
+    (whole.folder.path / "metrics.json").unlink()  # as if it had been stopped while it was measured
+    shutil.rmtree(first.folder.path)
+    resumed = runs.train(whole.config, resume=runs.load_run(whole.folder.path))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in resumed.model.state_dict().items())
+    (
+        whole.folder.path / LAST
+    ).unlink()  # as if not even an epoch had been finished: fresh weights are not the same
+    with pytest.raises(InputError, match=r"model.safetensors: no such file"):
+        runs.train(whole.config, resume=runs.load_run(whole.folder.path))
+
+
+def test_weights_in_double_precision_start_a_training_in_single(first, tmp_path):
+    shutil.copytree(first.folder.path, tmp_path / "double")
+    runs.load_run(tmp_path / "double").model.double().save_pretrained(tmp_path / "double")
+    second = train(tmp_path / "runs", f"training.start_from={tmp_path / 'double'}", "training.epochs=1")
+    assert second.model.head.weight.dtype == torch.float32
 
 
 def test_another_models_weights_are_refused(first, tmp_path):

@@ -31,7 +31,7 @@ from qshield_qiskit.reporting.folder import CONFIG, LAST, RunFolder
 from qshield_qiskit.seeding import derive, seed_everything
 from qshield_qiskit.start import with_start_named
 from qshield_qiskit.training.figures import classification_figures, classify, predict, quantum_share
-from qshield_qiskit.training.fitting import fit
+from qshield_qiskit.training.fitting import fit, last_checkpoint
 from qshield_qiskit.training.history import HISTORY, Epoch, read
 
 METRICS = "metrics.json"
@@ -129,8 +129,11 @@ def train(
     dataset = dataclasses.replace(dataset, test=_evaluated(dataset, settings))
     seed_everything(settings.seed)
     model = assembly.build_model(settings, dataset)
-    if settings.training.start_from is not None:
+    checkpoint = None if resume is None else last_checkpoint(resume.folder.path)
+    if settings.training.start_from is not None and checkpoint is None:  # whose weights would replace these
         load_weights(model, settings.training.start_from / TENSORS)
+        if settings.training.precision != "64-true":  # they bring their own precision along
+            model.float()
     run = resume or Run(
         RunFolder.create(settings.runs, settings.experiment, settings.seed, settings.to_yaml()), settings
     )

@@ -78,7 +78,7 @@ def fit(
             f"training.patience={settings.patience}: without validation images nothing says when to stop; "
             "try data.validation_fraction=0.1 or training.patience=null"
         )
-    checkpoint = folder / LAST if resume and (folder / LAST).is_file() else None
+    checkpoint = last_checkpoint(folder) if resume else None
     if checkpoint is not None:
         _check_fits(model, checkpoint)
     defence = build_defence(settings.defence, seed)
@@ -112,6 +112,11 @@ def fit(
             )
     model.load_state_dict(_weights(_read(folder / BEST)))
     return history.read(folder / HISTORY)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """Find what a training in a folder goes on from; None before the end of its first epoch."""
+    return folder / LAST if (folder / LAST).is_file() else None
 
 
 def _check_shares(dataset: Dataset, settings: TrainingSettings, processes: int) -> None:
