@@ -106,20 +106,32 @@ def test_a_stopped_training_goes_on_to_the_same_weights_to_the_bit(digits, tmp_p
 
 
 class Interrupting(HybridClassifier):
-    """A model during whose n-th training step the user presses Ctrl-C."""
+    """A model during whose n-th training step the user presses Ctrl-C, or another signal comes."""
 
     @classmethod
-    def after(cls, model, steps):
+    def after(cls, model, steps, signum=signal.SIGINT):
         model.__class__ = cls
-        model.steps_left = steps
+        model.steps_left, model.signum = steps, signum
         return model
 
     def branches(self, images):
         self.steps_left -= self.training
         if self.steps_left == 0:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), self.signum)
             threading.Event().wait(1)  # the signal arrives here
         return super().branches(images)
+
+
+def test_a_training_that_a_batch_system_ends_says_so_by_its_exit_status_and_goes_on(digits, tmp_path):
+    whole, stopped, resumed = make(digits), make(digits), make(digits, seed=99)
+    fit(whole, digits, some(epochs=3), tmp_path / "whole", seed=3)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as end:
+        fit(Interrupting.after(stopped, 7, signal.SIGTERM), digits, some(epochs=3), tmp_path / "stopped", 3)
+    assert end.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == before
+    fit(resumed, digits, some(epochs=3), tmp_path / "stopped", seed=3, resume=True)
+    assert same(whole, resumed)
 
 
 def test_a_finished_training_is_resumed_without_a_step(digits, tmp_path):

@@ -13,6 +13,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.multiprocessing.spawn import ProcessRaisedException
 
@@ -66,6 +67,7 @@ def fit(
         InputError: Lightning refuses the settings, patience has no validation images to go by, a checkpoint does
             not fit the model, there is nothing to train, or the loss diverges.
         KeyboardInterrupt: The user stopped the training; what was finished is kept.
+        SystemExit: SIGTERM stopped it, likewise; its code is 143.
     """
     batch_size = settings.batch_size
     if min(batch_size, len(dataset.train)) < 2:
@@ -225,13 +227,15 @@ def _refusals_of_processes() -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end as usual; Lightning turns it into a silent exit and leaves Ctrl-C switched off."""
+    """Let Ctrl-C and SIGTERM end as usual; Lightning makes silent exits of them and leaves Ctrl-C switched off."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from error
+        if isinstance(error, SIGTERMException):  # has no code, which would mean that all went well
+            raise SystemExit(128 + signal.SIGTERM) from error
         raise
     finally:
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and handler not in {None, signal.SIG_IGN}:
