@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -22,7 +28,10 @@ def test_train_evaluate_and_resume(qshield):
     trained = qshield("train", *SMALL)
     assert trained.exit_code == 0, trained.stderr
     assert "ODR" in trained.stdout
-    assert "qshield attack" in trained.stdout  # what to type next
+    (run,) = Path("runs/digits").iterdir()
+    assert (
+        f"next  qshield attack {run}" in trained.stdout
+    )  # last is another run by then, or in another folder
     evaluated = qshield("evaluate", "last", "backend=aer_ideal", "--json")
     assert evaluated.exit_code == 0, evaluated.stderr
     assert json.loads(evaluated.stdout)["backend"] == "aer_ideal"
@@ -31,6 +40,31 @@ def test_train_evaluate_and_resume(qshield):
     resumed = qshield("train", "--resume", "last", "--json")
     assert resumed.exit_code == 0, resumed.stderr
     assert json.loads(resumed.stdout)["run"] == json.loads(evaluated.stdout)["run"]
+
+
+HEARING = (  # a process that was started in the background ignores Ctrl-C
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from qshield_qiskit.cli import main; main()"
+)
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_training_that_is_stopped_says_how_to_go_on(tmp_path, signum, status):
+    words = ["train", *SMALL, "model.branch=none", "training.epochs=5000", "runs=else where"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", HEARING, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 120
+    while not list(tmp_path.glob("else where/digits/*/checkpoints/last.ckpt")):
+        assert process.poll() is None and time.monotonic() < end, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signum)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == status, err
+    (folder,) = tmp_path.glob("else where/digits/*")
+    said = err.strip().rpartition("stopped; go on with: ")[2]
+    assert shlex.split(said) == ["qshield", "train", "--resume", str(folder.relative_to(tmp_path))]
+    assert "Traceback" not in err
 
 
 def test_commas_make_several_runs(qshield):

@@ -8,7 +8,7 @@ import json
 import shlex
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -75,7 +75,7 @@ class Run:
     @property
     def resume_command(self) -> str:
         """What to type to go on with a run that was stopped."""
-        return f"qshield train --resume {self.folder.path}"
+        return shlex.join(["qshield", "train", "--resume", str(self.folder.path)])
 
     @property
     def purpose(self) -> str:
@@ -105,7 +105,12 @@ def load_run(which: str | Path = LAST) -> Run:
 
 
 def train(
-    settings: Settings, *, resume: Run | None = None, progress: bool = False, terms: Terms | None = None
+    settings: Settings,
+    *,
+    resume: Run | None = None,
+    progress: bool = False,
+    terms: Terms | None = None,
+    started: Callable[[Run], Any] | None = None,
 ) -> Run:
     """Train a classifier, measure it and keep everything in a run folder.
 
@@ -114,6 +119,7 @@ def train(
         resume: A run that was stopped; it goes on under its own settings.
         progress: Show progress on stderr.
         terms: On what terms a device is used.
+        started: Hears of the run before its first step, from where on it can be gone on with.
 
     Returns:
         The run.
@@ -121,6 +127,7 @@ def train(
     Raises:
         InputError: A setting does not fit the data, the backend or the machine.
         KeyboardInterrupt: The user stopped the training; the run can be resumed.
+        SystemExit: SIGTERM stopped it, likewise.
     """
     settings = with_start_named(settings) if resume is None else resume.config
     if settings.training.threads is not None:
@@ -137,6 +144,8 @@ def train(
     run = resume or Run(
         RunFolder.create(settings.runs, settings.experiment, settings.seed, settings.to_yaml()), settings
     )
+    if started is not None:
+        started(run)
     if catalog.is_hardware(settings.backend.name):  # whose jobs are this run's, on the user's terms
         model = assembly.on_backend(model, settings, run.purpose, terms)
     run.folder.write_json("environment.json", _environment(model, dataset))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -70,7 +71,8 @@ def command(
         stdout.print(verdict_line(verdict), soft_wrap=True)
     stdout.print(f"run   {run.folder.path}", soft_wrap=True)
     to_judge = verdict is None or verdict["quick"]
-    stdout.print(f"next  {'qshield verdict last' if to_judge else 'qshield report last'}", soft_wrap=True)
+    command = shlex.join(["qshield", "verdict" if to_judge else "report", str(run.folder.path)])
+    stdout.print(f"next  {command}", highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -56,7 +57,8 @@ def command(
         name = f"[bold]{certificate}{f' ({bound})' if bound else ''}[/]"
         stdout.print(f"{name}: {says}", highlight=False, soft_wrap=True)
     stdout.print(f"run   {run.folder.path}", highlight=False, soft_wrap=True)
-    stdout.print("next  qshield report last", highlight=False, soft_wrap=True)
+    command = shlex.join(["qshield", "report", str(run.folder.path)])
+    stdout.print(f"next  {command}", highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

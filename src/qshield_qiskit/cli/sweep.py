@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Any
 
 import typer
@@ -76,6 +77,7 @@ def command(
             stdout.print(sheet.to_rich())
         stdout.print()
         stdout.print(f"results {results}", highlight=False, soft_wrap=True)
-        stdout.print(f"next    qshield report {sweep.folder.path}", highlight=False, soft_wrap=True)
+        command = shlex.join(["qshield", "report", str(sweep.folder.path)])
+        stdout.print(f"next    {command}", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)

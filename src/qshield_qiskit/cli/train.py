@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Any
 
 import typer
@@ -49,14 +50,19 @@ def command(
     resumed = None if resume is None else runs.load_run(resume)
     each = [load_settings(experiment, words) for words in expand(dotted)]
     wanted = [resumed.config] if resumed else list(map(with_start_named, each))
+    started: list[runs.Run] = []
     finished: list[runs.Run] = []
     asked = terms(yes=yes, fresh=False)
     with stdout_kept_for_json(json):
         for settings in wanted:
             try:
-                finished.append(runs.train(settings, resume=resumed, progress=True, terms=asked))
-            except KeyboardInterrupt:
-                console.print("stopped; go on with: qshield train --resume last")
+                finished.append(
+                    runs.train(settings, resume=resumed, progress=True, terms=asked, started=started.append)
+                )
+            except (KeyboardInterrupt, SystemExit):
+                if len(started) > len(finished):
+                    command = started[-1].resume_command
+                    console.print(f"stopped; go on with: {command}", highlight=False, soft_wrap=True)
                 raise
     results = [{**run.metrics, "run": str(run.folder.path)} for run in finished]
     if json:
@@ -84,4 +90,5 @@ def _show(finished: list[runs.Run], results: list[dict[str, Any]]) -> None:
     stdout.print()
     for result in results:
         stdout.print(f"run   {result['run']}", soft_wrap=True)
-    stdout.print("next  qshield attack last", soft_wrap=True)
+    command = shlex.join(["qshield", "attack", results[-1]["run"]])
+    stdout.print(f"next  {command}", highlight=False, soft_wrap=True)
