@@ -218,6 +218,24 @@ def test_a_model_of_another_shape_is_refused_in_one_line(run, tmp_path):
         _ = qs.load_run(other.folder.path).model
 
 
+def test_a_place_that_cannot_hold_runs_is_refused_in_one_line(tmp_path):
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("")
+    for root in (tmp_path / "dangling", tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match=f"^runs={root}: cannot make [^\n]*; set runs=FOLDER$"):
+            RunFolder.create(root, "digits", 0, "seed: 0\n")
+
+
+def test_a_place_in_a_run_that_cannot_be_written_is_named_in_one_line(tmp_path):
+    folder = RunFolder.create(tmp_path, "digits", 0, "seed: 0\n")
+    (folder.path / "evaluations").write_text("")
+    (folder.path / "metrics.json").mkdir()
+    for name in ("evaluations/aer.json", "metrics.json"):
+        with pytest.raises(InputError, match=f"^{folder.path / name}: [^\n]*$"):
+            folder.write_json(name, {})
+    assert not list(folder.path.rglob("*.part"))
+
+
 def test_folders_never_collide_and_last_is_the_newest(tmp_path):
     made = [RunFolder.create(tmp_path, "paper/digits", 0, "seed: 0\n") for _ in range(3)]
     assert len({folder.path for folder in made}) == 3

@@ -42,21 +42,25 @@ class RunFolder:
         Raises:
             InputError: The folder cannot be made.
         """
+        parent = path = root / experiment
         name = f"{datetime.now():%Y%m%d-%H%M%S}-{seed}"
         count = 1
-        while True:  # a run started in the same second keeps its folder
-            path = root / experiment / ((name if count == 1 else f"{name}.{count}") + suffix)
-            try:
-                path.mkdir(parents=True)
-                break
-            except FileExistsError:
-                count += 1
-            except OSError as error:
-                raise InputError(
-                    f"runs={root}: cannot make {path} ({error.strerror}); set runs=FOLDER"
-                ) from error
-        write_atomically(path / CONFIG, config)
-        return cls(path)
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            while True:  # a run started in the same second keeps its folder
+                path = parent / ((name if count == 1 else f"{name}.{count}") + suffix)
+                try:
+                    path.mkdir()
+                    break
+                except FileExistsError:
+                    count += 1
+        except OSError as error:
+            raise InputError(
+                f"runs={root}: cannot make {path} ({error.strerror}); set runs=FOLDER"
+            ) from error
+        folder = cls(path)
+        folder.write(CONFIG, config)
+        return folder
 
     @classmethod
     def find(cls, which: str | Path = LAST, root: Path = Path("runs")) -> RunFolder:
@@ -80,10 +84,29 @@ class RunFolder:
             )
         return cls(Path(which))
 
+    def write(self, name: str, content: str | bytes) -> Path:
+        """Write a file, whole or not at all, and give its path.
+
+        Args:
+            name: The file, within the folder; folders on the way are made.
+            content: Text, which is written as UTF-8, or bytes.
+
+        Raises:
+            InputError: It cannot be written.
+        """
+        path = self.path / name
+        try:
+            write_atomically(path, content)
+        except OSError as error:
+            raise InputError(
+                f"{path}: {error.strerror or error}; what is there and the disk must let it be written, then type the "
+                "same again"
+            ) from error
+        return path
+
     def write_json(self, name: str, content: Any) -> Path:
-        """Write a JSON file and give its path."""
-        write_atomically(self.path / name, json.dumps(content, indent=2, default=str) + "\n")
-        return self.path / name
+        """Write a JSON file, as `write` does, and give its path."""
+        return self.write(name, json.dumps(content, indent=2, default=str) + "\n")
 
     def read_json(self, name: str, made_by: str) -> Any:
         """Read a JSON file.
