@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -357,6 +358,11 @@ def test_a_damaged_checkpoint_is_one_line(digits, tmp_path):
             {"accelerator": "gpu"},
             "No supported gpu backend",
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
+        pytest.param(
+            {"accelerator": "tpu"},
+            "accelerator=tpu.*Lightning says",
+            marks=pytest.mark.skipif(find_spec("torch_xla") is not None, reason="there may be a TPU"),
         ),
         ({"strategy": "dpp"}, "strategy=dpp.*Lightning says"),
         (

@@ -174,7 +174,7 @@ def _with_strategy(strategy: str, settings: TrainingSettings, callbacks: list[An
             use_distributed_sampler=False,  # our sampler knows of the other processes
             deterministic="warn",  # on a GPU, an operation that cannot be says so instead of failing
         )
-    except (MisconfigurationException, ValueError, RuntimeError, TypeError) as error:
+    except (MisconfigurationException, ValueError, RuntimeError, TypeError, ImportError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"training.accelerator={settings.accelerator} devices={settings.devices} "
