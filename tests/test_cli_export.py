@@ -44,6 +44,12 @@ def test_an_exported_model_is_the_runs_own_and_its_card_has_figures_and_verdict(
     images = run.dataset().test.images[:5]
     assert torch.equal(model(images), run.model(images))
 
+    judgement.attack_run(run, ("attack=fgsm", "attack.epsilon=0.05", "attack.images=20"))
+    assert export(run, tmp_path / "digits", "--replace").exit_code == 0  # one verdict, of the one ball
+    text = (tmp_path / "digits" / "README.md").read_text()
+    assert "attacked within L∞ ≤ 0.05 on aer_noisy too; there is no verdict there" in text
+    assert "### digits, L∞ ≤ 0.1" in text and "### digits, L∞ ≤ 0.05" not in text
+
     again = export(run, tmp_path / "digits")
     assert (again.exit_code, "a model is there already" in again.stderr) == (2, True)
     assert export(run, tmp_path / "digits", "--replace").exit_code == 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
@@ -11,9 +13,7 @@ from qshield_qiskit.reporting.commands import robustness_commands
 from qshield_qiskit.reporting.results import results
 from qshield_qiskit.reporting.results_table import markdown
 from qshield_qiskit.reporting.robustness import RobustRun
-from qshield_qiskit.reporting.titles import radius_title
-
-MASKING = "masking detected"
+from qshield_qiskit.reporting.titles import ball_title, radius_title
 
 
 def model_card(run: RobustRun, training_command: str, folder: Path) -> str:
@@ -25,19 +25,19 @@ def model_card(run: RobustRun, training_command: str, folder: Path) -> str:
         folder: Where the model is, as it will be loaded.
 
     Returns:
-        Markdown. No robustness figure stands on it without its verdict.
+        Markdown. No robustness figure stands on it without its verdict; where there are more, it says of which balls.
 
     Raises:
-        InputError: There is no attack yet, or no verdict on the backend and within the ball of one.
+        InputError: There is no attack yet, or no verdict on the backend and within the ball of any.
     """
-    items = results([run], ["; ".join([training_command, *robustness_commands(run)])])
-    for item in items:
-        if item["verdict"] is None:
-            path, radius = run.folder.path, radius_title(item["epsilon"])
-            raise InputError(
-                f"{path}: no verdict yet on {item['backend']} within {radius}, and no figure leaves without one; type: "
-                f"qshield verdict {path} attack.epsilon={radius}"
-            )
+    every = results([run], ["; ".join([training_command, *robustness_commands(run)])])
+    items = [item for item in every if item["verdict"] is not None]
+    if not items:
+        path, radius = run.folder.path, radius_title(every[0]["epsilon"])
+        raise InputError(
+            f"{path}: no verdict yet on {every[0]['backend']} within {radius}, and no figure leaves without one; type: "
+            f"qshield verdict {path} attack.epsilon={radius}"
+        )
     dataset = str(items[0]["dataset"])
     metrics = run.metrics
     data = ModelCardData(
@@ -76,9 +76,25 @@ def model_card(run: RobustRun, training_command: str, folder: Path) -> str:
         "*No masking detected* does not mean robust: it means that the ways of fooling oneself that the verdict tries "
         "were not found.",
         "",
+        *_left_out(every),
     ]
     return (
         "\n".join(lines)
         + "\n"
         + markdown("What it withstands", items).replace("\n## ", "\n### ").replace("# What", "## What", 1)
     )
+
+
+def _left_out(every: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the balls whose figures have no verdict."""
+    balls = dict.fromkeys(
+        f"{ball_title('linf', item['epsilon'])} on {item['backend']}"
+        for item in every
+        if item["verdict"] is None
+    )
+    if not balls:
+        return []
+    return [
+        f"It was attacked within {', '.join(balls)} too; there is no verdict there, so no figure here.",
+        "",
+    ]
