@@ -13,6 +13,7 @@ from qshield_qiskit import catalog, data
 from qshield_qiskit.cli import COMMANDS, app
 from qshield_qiskit.cli.console import split_arguments, stdout_kept_for_json
 from qshield_qiskit.config import load_settings
+from qshield_qiskit.errors import InputError
 
 
 def qshield(*words: str):
@@ -165,6 +166,8 @@ def test_show_backend():
         ("show circuit full encoding=angel", "no such encoding: 'angel'; did you mean angle?"),
         ("show circuit full readout=[ZZ]", "observable ZZ acts on 2 qubits, the circuit has 4"),
         ("show circuit full reps", "expected key=value"),
+        ("show circuit full --png picture", "expected a file's name with an ending, such as circuit.png"),
+        ("show circuit full --png .", "expected a file's name with an ending, such as circuit.png"),
         ("show circuit full --png no/such/folder.png", "there is no folder"),
         ("show circuit full --png picture.txt", "'txt' is not supported"),
         ("show backend aer_ideal --png x.png", "there is no picture of a backend"),
@@ -197,6 +200,11 @@ def test_wrong_input_is_one_line_and_status_2(tmp_path, monkeypatch, words, says
 )
 def test_split_arguments(words, split):
     assert split_arguments(words) == split
+
+
+def test_an_empty_name_is_not_taken_for_none():
+    with pytest.raises(InputError, match=r"^'': expected a name"):
+        split_arguments(["", "seed=1"])
 
 
 def test_libraries_print_to_stderr_while_json_is_wanted(capsys):

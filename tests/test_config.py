@@ -290,6 +290,9 @@ def test_settings_that_contradict_each_other(overrides, says):
         ("sed: 1\n", "did you mean seed?"),
         ("training: {epochs: -1}\n", "training.epochs=-1: expected at least 1"),
         (b"\xff\xfe\x00", "cannot be read as YAML"),
+        ("5: 1\n", 'the key 5: expected a text, as "5" in quotes'),
+        ("training: {5: 1}\n", 'the key 5 in training: expected a text, as "5" in quotes'),
+        ("circuit: {options: {5: 1}}\n", 'the key 5 in circuit.options: expected a text, as "5" in quotes'),
     ],
 )
 def test_a_wrong_file_is_named(tmp_path, content, says):

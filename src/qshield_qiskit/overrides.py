@@ -197,6 +197,12 @@ def _explain_one(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str
     if detail["type"] == "extra_forbidden":
         extra = ".".join([*path, *_leaf(detail["loc"][len(path)], detail["input"])])
         return f"no such setting: {extra!r}", _nearest(extra, model, ".".join(path), section)
+    if detail["type"] == "invalid_key" or detail["loc"][-1:] == ("[key]",):
+        place = f" in {key}" if key else ""
+        return (
+            f"the key {_short(detail['input'])}{place}: expected ",
+            f'a text, as "{detail["input"]}" in quotes',
+        )
     if detail["type"] == "model_type":
         return f"{came}: expected settings such as {next(_keys(section, key))}=...", ""
     if detail["type"] == "literal_error":

@@ -112,10 +112,15 @@ def split_arguments(arguments: Sequence[str] | None) -> tuple[str | None, list[s
     Returns:
         The name or None, and the overrides.
 
+    Raises:
+        InputError: The name is empty, as that of a variable of the shell that is not set.
+
     >>> split_arguments(["mnist", "seed=1"]), split_arguments(["seed=1"])
     (('mnist', ['seed=1']), (None, ['seed=1']))
     """
     words = list(arguments or ())
+    if words and not words[0]:
+        raise InputError("'': expected a name, or settings such as seed=1; leave it out for the default")
     if words and "=" not in words[0]:
         return words[0], words[1:]
     return None, words

@@ -190,6 +190,8 @@ def _settings(dotted: Sequence[str]) -> Settings:
 def _save(shown: Shown, path: Path, kind: str) -> None:
     if shown.picture is None:
         raise InputError(f"--png draws circuits; there is no picture of a {kind}")
+    if not path.suffix or path.is_dir():
+        raise InputError(f"--png {path}: expected a file's name with an ending, such as {kind}.png")
     if not path.parent.is_dir():
         raise InputError(f"--png {path}: there is no folder {path.parent}")
     try:

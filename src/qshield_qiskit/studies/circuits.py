@@ -61,8 +61,11 @@ def study_circuits(wanted: CircuitStudySettings, announce: Announce | None = Non
         each circuit and number of layers.
 
     Raises:
-        InputError: A name is unknown, or a calibration has too few qubits.
+        InputError: A name is unknown, a list is empty, or a calibration has too few qubits.
     """
+    for name in ("circuits", "reps", "calibrations"):
+        if getattr(wanted, name) == []:
+            raise InputError(f"{name}=[]: expected one or more, separated by commas, or leave it out")
     names = wanted.circuits or list(catalog.find("circuits"))
     devices = _devices(wanted)
     templates = [
