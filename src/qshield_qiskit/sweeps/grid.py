@@ -10,10 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from qshield_qiskit import catalog, overrides
-from qshield_qiskit.config import Settings, SweepSettings, load_settings, load_sweep, named_sections
+from qshield_qiskit.config import (
+    Section,
+    Settings,
+    SweepSettings,
+    load_settings,
+    load_sweep,
+    named_sections,
+)
 from qshield_qiskit.errors import InputError, unknown
 from qshield_qiskit.start import with_start_named
+from qshield_qiskit.sweeps.groups import check_groups
 
 SEED = "seed"
 
@@ -109,11 +119,11 @@ def expand(
         What the sweep does, and its cells, the last axis varying fastest. Cells that would do the same are one.
 
     Raises:
-        InputError: A setting or value that does not exist, or two axes that set the same.
+        InputError: A setting, value or attack that does not exist, or two axes that set the same.
     """
     for_sweep = [override for override in dotted if override.startswith("sweep.")]
     typed = [override for override in dotted if not override.startswith("sweep.")]
-    sweep = load_sweep(experiment, [*_of_the_data_set(typed), *for_sweep])
+    sweep = load_sweep(experiment, [*_of_the_data_set(typed), *_checked(for_sweep)])
     axes = {name: _values(name, values) for name, values in sweep.axes.items()}
     bundles = {name for name, values in sweep.axes.items() if isinstance(values, dict)}
     fixed: list[str] = []
@@ -134,8 +144,24 @@ def expand(
         choices_here = dict(zip(axes, (label for label, _ in point), strict=True))
         words = [*fixed, *(override for _, chosen in point for override in chosen)]
         cell = Cell(choices_here, _settled(experiment, words, common), sweep.attacks, sweep.verdict)
+        check_groups(cell.settings, cell.attacks)
         cells.setdefault(cell.digest, cell)
     return sweep, _with_few_verdicts(sweep, list(cells.values()))
+
+
+class _Typed(Section):
+    """What may be typed of a sweep."""
+
+    sweep: SweepSettings = SweepSettings()
+
+
+def _checked(for_sweep: Sequence[str]) -> Sequence[str]:
+    """Refuse by itself what was typed, before the experiment's file is blamed for it."""
+    try:
+        _Typed.model_validate(overrides.parse(for_sweep, frozenset()))
+    except ValidationError as error:
+        raise InputError(overrides.explain(error, _Typed)) from error
+    return for_sweep
 
 
 def _settled(experiment: str | Path | None, words: Sequence[str], common: Mapping[str, Any]) -> Settings:
