@@ -144,11 +144,11 @@ def train(
     run = resume or Run(
         RunFolder.create(settings.runs, settings.experiment, settings.seed, settings.to_yaml()), settings
     )
-    if started is not None:
-        started(run)
     if catalog.is_hardware(settings.backend.name):  # whose jobs are this run's, on the user's terms
         model = assembly.on_backend(model, settings, run.purpose, terms)
     run.folder.write_json("environment.json", _environment(model, dataset))
+    if started is not None:
+        started(run)
     if progress:
         Console(stderr=True).print(f"[bold]{describe(settings)}[/], seed {settings.seed}")
     try:
