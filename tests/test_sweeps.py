@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,6 +150,29 @@ def test_a_second_call_repeats_nothing_and_still_reports_the_failures(swept):
     out, _ = finished(sweep(folder.path.parents[2], AXES, "--json"), status=1)
     assert json.loads(out) == first
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_cell_whose_run_was_moved_away_is_run_again(swept, tmp_path):
+    shutil.copytree(swept[0].path, tmp_path / "runs" / "sweeps" / "digits")
+    folder = SweepFolder(tmp_path / "runs" / "sweeps" / "digits")
+    moved, kept = (cell for cell in folder.plan["cells"] if cell["label"].endswith("hybrid"))
+    before = {cell["label"]: folder.record(cell["digest"]) for cell in (moved, kept)}
+    shutil.move(folder.path / before[moved["label"]]["run"], tmp_path / "elsewhere")
+    out, _ = finished(sweep(tmp_path, AXES, "--json", "--workers", "1"), status=1)
+    assert json.loads(out)["done"] == 4
+    assert folder.record(kept["digest"]) == before[kept["label"]]
+    again = folder.record(moved["digest"])
+    assert (again["state"], again["attempts"], again["odr"]) == ("done", 1, before[moved["label"]]["odr"])
+    assert again["run"] != before[moved["label"]]["run"]
+
+
+@pytest.mark.parametrize("name", ["../../escaped", "", "/tmp/x"])
+def test_a_sweep_s_name_stays_in_the_folder_of_sweeps(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    refused = CliRunner().invoke(app, ["sweep", "digits", "--name", name])
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert f"--name {name or repr(name)}: expected a folder's name" in refused.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def wait_for(condition, process=None, seconds=200):

@@ -12,6 +12,7 @@ from typing import Any
 
 from distributed import wait
 
+from qshield_qiskit.config import validate
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
 from qshield_qiskit.reporting.sweep_folder import (
@@ -25,6 +26,8 @@ from qshield_qiskit.reporting.sweep_folder import (
     SweepFolder,
 )
 from qshield_qiskit.reporting.sweep_results import gather, to_parquet
+from qshield_qiskit.runs import METRICS
+from qshield_qiskit.sweeps.cell import work_on
 from qshield_qiskit.sweeps.grid import Cell, expand
 from qshield_qiskit.sweeps.workers import workers
 
@@ -73,6 +76,8 @@ def plan_sweep(
     Raises:
         InputError: A setting or value that does not exist, or a folder that cannot be written.
     """
+    if name is not None:
+        _check_name(name)
     settings, cells = expand(experiment, dotted, training={"threads": threads})
     first = cells[0].settings
     folder = SweepFolder((first.runs / SWEEPS / (name or first.experiment)).resolve())
@@ -102,6 +107,16 @@ def plan_sweep(
     return Sweep(folder, cells)
 
 
+def _check_name(name: str) -> None:
+    """Refuse what an experiment, whose folder bears its name too, could not be called."""
+    try:
+        validate({"experiment": name})
+    except InputError as error:
+        raise InputError(
+            f"--name {name or repr(name)}: expected a folder's name of letters, digits, . _ + - /"
+        ) from error
+
+
 def run_sweep(
     sweep: Sweep,
     *,
@@ -111,7 +126,7 @@ def run_sweep(
     retry_failed: bool = False,
     watch: Watch | None = None,
 ) -> Path:
-    """Run the cells that are not done, and write all results to one Parquet file.
+    """Run the cells that are not done, or whose run is gone, and write all results to one Parquet file.
 
     Killed at any moment, the same call goes on: finished parts of a cell are found in its run, and a training goes on
     from its last epoch.
@@ -131,6 +146,9 @@ def run_sweep(
         InputError: Nobody answers at the scheduler's address.
         KeyboardInterrupt: The user stopped it; what was finished is kept.
     """
+    for cell in sweep.cells:
+        if _has_lost_its_run(sweep.folder, sweep.folder.record(cell.digest)):
+            sweep.folder.write_record(cell.digest, {"state": WAITING})
     again = (WAITING, RUNNING, FAILED) if retry_failed else (WAITING, RUNNING)
     left = sweep.in_state(*again)
     for cell in left:
@@ -148,6 +166,11 @@ def run_sweep(
     return results
 
 
+def _has_lost_its_run(folder: SweepFolder, record: Record) -> bool:
+    """Say whether a training had ended whose run has been moved away or removed since."""
+    return record.get("odr") is not None and not (folder.path / record["run"] / METRICS).is_file()
+
+
 def write_results(folder: SweepFolder) -> Path:
     """Gather what the cells left behind, and write it as results.parquet."""
     path = folder.path / RESULTS
@@ -159,7 +182,7 @@ def _run(sweep: Sweep, cells: Sequence[Cell], client: Any, watch: Watch | None) 
     token = uuid.uuid4().hex[:8]  # a scheduler that lives on remembers keys
     futures = {
         client.submit(
-            run_cell,
+            work_on,
             cell,
             sweep.folder.path,
             Path.cwd(),
@@ -182,13 +205,6 @@ def _run(sweep: Sweep, cells: Sequence[Cell], client: Any, watch: Watch | None) 
                 watch(sweep)
     finally:
         client.cancel(list(waiting), force=True)
-
-
-def run_cell(cell: Cell, folder: Path, working_directory: Path) -> Record:
-    """Work on a cell, in a worker's process: only there torch and the attacks have to be imported."""
-    from qshield_qiskit.sweeps.cell import work_on  # noqa: PLC0415
-
-    return work_on(cell, folder, working_directory)
 
 
 def _close(sweep: Sweep, cell: Cell, future: Any) -> None:

@@ -41,7 +41,7 @@ def workers(scheduler: str | None, count: int | None, threads: int) -> Iterator[
         threads: Threads that torch uses in each.
 
     Raises:
-        InputError: Nobody answers at the address, or the workers there run another version of the package.
+        InputError: Nobody answers at the address.
     """
     if scheduler is not None:
         with _connect(scheduler) as client:
