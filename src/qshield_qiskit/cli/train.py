@@ -50,8 +50,8 @@ def command(
     resumed = None if resume is None else runs.load_run(resume)
     each = [load_settings(experiment, words) for words in expand(dotted)]
     wanted = [resumed.config] if resumed else list(map(with_start_named, each))
-    started: list[runs.Run] = []
     finished: list[runs.Run] = []
+    started: list[runs.Run] = []
     asked = terms(yes=yes, fresh=False)
     with stdout_kept_for_json(json):
         for settings in wanted:

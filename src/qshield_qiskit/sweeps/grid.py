@@ -149,21 +149,6 @@ def expand(
     return sweep, _with_few_verdicts(sweep, list(cells.values()))
 
 
-class _Typed(Section):
-    """What may be typed of a sweep."""
-
-    sweep: SweepSettings = SweepSettings()
-
-
-def _checked(for_sweep: Sequence[str]) -> Sequence[str]:
-    """Refuse by itself what was typed, before the experiment's file is blamed for it."""
-    try:
-        _Typed.model_validate(overrides.parse(for_sweep, frozenset()))
-    except ValidationError as error:
-        raise InputError(overrides.explain(error, _Typed)) from error
-    return for_sweep
-
-
 def _settled(experiment: str | Path | None, words: Sequence[str], common: Mapping[str, Any]) -> Settings:
     settings = with_start_named(load_settings(experiment, words))
     if catalog.is_hardware(settings.backend.name) and settings.backend.max_qpu_seconds is None:
@@ -237,6 +222,21 @@ def _key(override: str) -> str:
 def _of_the_data_set(typed: Sequence[str]) -> list[str]:
     """Keep the override that may name the experiment."""
     return [override for override in typed if _key(override) == "dataset.name" and "," not in override]
+
+
+class _Typed(Section):
+    """What may be typed of a sweep."""
+
+    sweep: SweepSettings = SweepSettings()
+
+
+def _checked(for_sweep: Sequence[str]) -> Sequence[str]:
+    """Refuse by itself what was typed, before the experiment's file is blamed for it."""
+    try:
+        _Typed.model_validate(overrides.parse(for_sweep, frozenset()))
+    except ValidationError as error:
+        raise InputError(overrides.explain(error, _Typed)) from error
+    return for_sweep
 
 
 def _with_few_verdicts(sweep: SweepSettings, cells: Sequence[Cell]) -> list[Cell]:
