@@ -106,6 +106,29 @@ def test_a_search_for_jobs_leaves_the_instance_in_use_as_it_is(standin, monkeypa
     assert opened.active_instance() == INSTANCE
 
 
+def test_a_job_is_found_on_any_instance_and_is_unknown_only_where_all_say_so(standin, monkeypatch):
+    other, closed = INSTANCE.replace("instance", "other"), INSTANCE.replace("instance", "closed")
+    service = standin(open_instances=[other], closed_instances=[closed], held=True)
+    monkeypatch.setenv("QISKIT_IBM_INSTANCE", other)
+    job_id = submit(find_device(open_service(HASTE), "ibm_standin")).job_id()
+    monkeypatch.delenv("QISKIT_IBM_INSTANCE")
+    opened = open_service(HASTE)
+    active = opened.active_instance()
+    with speaking():
+        assert opened.job(job_id).job_id() == job_id
+    assert opened.active_instance() == active
+    fault = Fault("GET /jobs/{id}", "500", times=99, skip=2)  # the first two have no such job
+    service.plan.faults.append(fault)
+    with pytest.raises(UnansweredError, match="HTTP 500"), speaking():
+        opened.job(job_id)
+    service.plan.faults.clear()
+    with pytest.raises(JobNotFoundError), speaking():
+        opened.job("nobody")
+    service.plan.faults.append(Fault("GET /jobs/{id}", "403", skip=1))  # open a moment ago
+    with pytest.raises(ServiceError, match="may not use this instance"), speaking():
+        opened.job("nobody")
+
+
 def test_a_saved_account_is_used(standin, monkeypatch):
     url = standin().environment["QISKIT_IBM_URL"]
     QiskitRuntimeService.save_account(token=TOKEN, instance=INSTANCE, url=url)

@@ -10,7 +10,7 @@ from qiskit.providers.exceptions import QiskitBackendNotFoundError
 from qiskit_ibm_runtime import IBMBackend, QiskitRuntimeService
 from qiskit_ibm_runtime.accounts import AccountManager
 from qiskit_ibm_runtime.api.exceptions import RequestsApiError
-from qiskit_ibm_runtime.exceptions import IBMInputValueError
+from qiskit_ibm_runtime.exceptions import IBMInputValueError, RuntimeJobNotFound
 
 from qshield_qiskit.devices.service.account import account_source
 from qshield_qiskit.devices.service.errors import (
@@ -25,6 +25,9 @@ from qshield_qiskit.devices.snapshot import fake_devices
 from qshield_qiskit.errors import unknown
 
 ONLINE = "online"
+
+NOT_FOUND = 404
+"""The answer of an instance that does not have what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Service(QiskitRuntimeService):  # type: ignore[misc]  # the client ships n
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
+        self._closed: set[str] = set()  # instances that the account sees and may not use
         super().__init__(instance="auto")  # the account's own where it names one, else all, without a warning
 
     @property
@@ -78,6 +82,7 @@ class Service(QiskitRuntimeService):  # type: ignore[misc]  # the client ships n
             if passing(error):
                 raise
             devices = []  # an instance that is not ours to use
+            self._closed.add(instance)
         self._backends_info_per_instance[instance] = devices
         return [(device["name"], device.get("class") == "mock") for device in devices]
 
@@ -100,6 +105,31 @@ class Service(QiskitRuntimeService):  # type: ignore[misc]  # the client ships n
         finally:
             self._active_api_client = active  # the client goes on with the instance that it asked last
         return sorted(found, key=lambda job: job.creation_date)
+
+    def job(self, job_id: str) -> Any:
+        """Find a job on whichever instance of the account has it.
+
+        Args:
+            job_id: Its id.
+
+        Raises:
+            RuntimeJobNotFound: Every instance that was open to the account from the beginning says that it has none.
+            RequestsApiError: Those that answered have none, and another one did not answer, or refused to.
+        """
+        active, errors = self._active_api_client, []
+        try:
+            for instance, client in self._api_clients.items():
+                self._active_api_client = client
+                try:
+                    return self._decode_job(client.job_get(job_id, exclude_params=True))
+                except RequestsApiError as error:
+                    if error.status_code != NOT_FOUND and instance not in self._closed:
+                        errors.append(error)
+        finally:
+            self._active_api_client = active
+        if errors:  # what may pass says more than a refusal
+            raise next(filter(passing, errors), errors[0])
+        raise RuntimeJobNotFound(f"Job not found: {job_id}")
 
     def _of_all_instances(self, ask: Callable[[str], list[Any]]) -> list[Any]:
         """Put together what each instance answers, except for those that refuse, unless all do."""
