@@ -272,6 +272,37 @@ def test_a_second_copy_of_a_job_is_cancelled_and_the_first_one_counts(standin, l
     assert [job.executions for job in (first, second)] == [256, 0]
 
 
+@pytest.mark.parametrize("catches_up", [False, True], ids=["never listed", "listed late"])
+def test_a_second_copy_that_is_not_listed_yet_is_cancelled_too(standin, ledger, catches_up):
+    service = standin(held=True, faults=[Fault("POST /jobs", "drop", acted=True)])
+    with executor(ledger, limits=None) as device:
+        tagged, asked = device.collector.service.tagged, []
+
+        def lagging(tag):  # lacks the first job for a while, and the second one for longer
+            if service.submissions == 1:
+                return []
+            asked.append(tag)
+            return tagged(tag) if catches_up and len(asked) > 2 else tagged(tag)[: len(asked) > 1]
+
+        device.collector.service.tagged = lagging
+        with device.submitting():
+            device.run(pub())
+        first, second = service.jobs.values()
+        assert [job.job_id for job in device.ledger.jobs()] == [first.id]
+        assert (first.state, second.state) == ("Queued", "Cancelled")
+        service.queue.release()
+        device.run(pub())
+    assert [job.executions for job in (first, second)] == [256, 0]
+
+
+def test_a_second_attempt_that_is_the_only_one_is_kept(standin, ledger):
+    service = standin(faults=[Fault("POST /jobs", "500")])
+    with executor(ledger, limits=None) as device:
+        device.collector.service.tagged = lambda tag: []  # no list ever has it
+        device.run(pub())
+    assert [job.job_id for job in device.ledger.jobs()] == list(service.jobs)
+
+
 def test_a_calibration_that_changes_before_the_fetch_pays_nothing_again(standin, ledger):
     service = standin(held=True)
     with executor(ledger) as device, device.submitting():

@@ -49,12 +49,14 @@ class Collector:
             self._service = self._open()
         return self._service
 
-    def find(self, job: Job, settle: float) -> str | None:
+    def find(self, job: Job, settle: float, sent: Any = None) -> str | None:
         """Look for a job whose id never arrived, on every instance of the account.
 
         Args:
             job: The job.
-            settle: Seconds to go on looking while the service lists none.
+            settle: Seconds to go on looking while the service lists none, or not what was sent just now.
+            sent: The client's view of a copy that the service has taken just now. Once the list has that one, it has
+                those that came before it, too.
 
         Returns:
             The id of the job with that tag; should there be several, of the first, and the others are cancelled.
@@ -63,15 +65,16 @@ class Collector:
         until, pause = time.monotonic() + settle, 0.1
         while True:
             found = reach(lambda: service.tagged(job.tag), f"job {job.tag}", self.waiting.sending, self.say)
-            if found:
-                for twin in found[1:]:
-                    self._cancel(twin)
-                    self.say(f"job {twin.job_id()} is a second copy of {found[0].job_id()} and was cancelled")
-                return str(found[0].job_id())
-            if time.monotonic() >= until:
-                return None
+            missing = sent is not None and sent.job_id() not in {copy.job_id() for copy in found}
+            if (found and not missing) or time.monotonic() >= until:
+                break
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
+        copies = [*found, sent] if missing else found
+        for twin in copies[1:]:
+            self._cancel(twin)
+            self.say(f"job {twin.job_id()} is a second copy of {copies[0].job_id()} and was cancelled")
+        return str(copies[0].job_id()) if copies else None
 
     def locate(self, job: Job, settle: float = 0.0) -> Job:
         """Write down the id of a job that nobody is submitting any more, if the service has it.

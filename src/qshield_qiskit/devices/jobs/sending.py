@@ -151,11 +151,7 @@ class Sender:
             try:
                 with speaking(self._name):
                     remote = submit(isa, mode, self.device.target, self.options, tags=[job.tag, "qshield"])
-                # An earlier attempt may have been taken after all, and be listed only now.
-                job_id = str((unsure and self.collector.find(job, 0.0)) or remote.job_id())
-                if job_id == remote.job_id():
-                    self.collector.remember(job, remote)
-                return job_id
+                break
             except UnansweredError as error:
                 if status_of(error) != RATE_LIMIT:
                     unsure = True
@@ -173,6 +169,12 @@ class Sender:
                 raise
             time.sleep(pause)
             pause = 2 * pause
+        job_id = str(remote.job_id())
+        if unsure:  # an earlier attempt may have been taken after all, and be listed only now
+            job_id = self.collector.find(job, self.waiting.settle, remote) or job_id
+        if job_id == remote.job_id():
+            self.collector.remember(job, remote)
+        return job_id
 
     def _mode(self) -> Any:
         """Give the batch to send jobs in, or the device if there is none."""
