@@ -13,8 +13,8 @@ LEASE_SECONDS = 1200.0
 
 
 def this_process() -> str:
-    """Name this process so that no later one can be taken for it: host, process id and time of start."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+    """Name this process so that no other one can be taken for it: host, process id and time of start."""
+    return f"{_host()}:{os.getpid()}:{_started(os.getpid())}"
 
 
 def is_running(owner: str) -> bool | None:
@@ -24,10 +24,10 @@ def is_running(owner: str) -> bool | None:
         owner: As `this_process` named it.
 
     Returns:
-        None if it cannot be told from here, as for a process of another machine.
+        None if it cannot be told from here, as for a process of another machine or container.
     """
     host, pid, started = owner.rsplit(":", 2)
-    if host != socket.gethostname() or sys.platform == "win32":  # where signal 0 would end the process
+    if host != _host() or sys.platform == "win32":  # where signal 0 would end the process
         return None
     try:
         os.kill(int(pid), 0)
@@ -52,6 +52,14 @@ def is_held(owner: str | None, claimed_at: str | None) -> bool:
     if running is not None:
         return running
     return datetime.now(UTC) - datetime.fromisoformat(claimed_at) < timedelta(seconds=LEASE_SECONDS)
+
+
+def _host() -> str:
+    """Name where process ids count: containers may share a host name, and give the same ids again."""
+    try:
+        return f"{socket.gethostname()}/{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return socket.gethostname()
 
 
 def _started(pid: int) -> str:
