@@ -57,7 +57,14 @@ Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Send jobs to a device of IBM's without asking first.")
 ]
 
-Fresh = Annotated[bool, typer.Option("--fresh", help="Ask a device again for what the job ledger has.")]
+Fresh = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        help="Ask a device again for what the job ledger has; or go on with such a command that did not come to its "
+        "end.",
+    ),
+]
 
 
 def terms(*, yes: bool, fresh: bool) -> Terms:

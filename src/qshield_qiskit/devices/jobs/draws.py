@@ -15,7 +15,7 @@ from qshield_qiskit.devices.jobs.ledger import Ledger
 class Draws:
     """Count how often each PUB was asked for.
 
-    The n-th time that one process asks for a PUB it means its n-th draw. So repeated draws differ, and yet the
+    The n-th time that one executor asks for a PUB it means its n-th draw. So repeated draws differ, and yet the
     same command, typed again after a crash, walks through the answers that are there and goes on.
 
     Args:
@@ -32,6 +32,7 @@ class Draws:
     ) -> None:
         self._file = ledger.file
         self._whose = (purpose, backend)
+        self._fresh = fresh
         self._asked: Counter[tuple[str, str, str]] = Counter()
         self._first: dict[tuple[str, str, str], int] = {}
         self._after = self._last_start(
@@ -56,8 +57,15 @@ class Draws:
             self._asked = asked
 
     def finish(self) -> None:
-        """Write down that everything was answered: the next fresh start is a new one."""
+        """Write down that everything was answered: the next fresh start is a new one.
+
+        Draws that are not fresh themselves end a fresh start if they came upon all that was asked for since.
+        """
         with self._file.writing() as db:
+            query = "SELECT pub, backend, options, draw FROM jobs WHERE purpose = ? AND backend = ? AND number > ?"
+            since = db.execute(query, [*self._whose, self._after]).fetchall()
+            if not self._fresh and not all(self._came_upon(tuple(key), draw) for *key, draw in since):
+                return
             db.execute("UPDATE fresh_starts SET finished = 1 WHERE purpose = ? AND backend = ?", self._whose)
 
     def copy(self) -> Draws:
@@ -65,6 +73,9 @@ class Draws:
         other = copy(self)
         other._asked = self._asked.copy()
         return other
+
+    def _came_upon(self, key: tuple[str, str, str], draw: int) -> bool:
+        return key in self._first and draw < self._first[key] + self._asked[key]
 
     def _first_draw(self, ask: Ask) -> int:
         """Tell which draw of a PUB is the first since the last fresh start."""
