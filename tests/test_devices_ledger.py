@@ -43,6 +43,7 @@ def ask(values=None, draw=0, purpose="runs/a", observables=None, options=None, s
 
 def begin(ledger: Ledger, job, **settings):
     circuit = QuantumCircuit(2, name="isa")
+    settings = {"purpose": job.purpose, **settings}
     return ledger.begin(job, circuit, calibration="2026-01-01", layout=(3, 4), cost=COST, **settings)
 
 
@@ -190,6 +191,23 @@ def test_a_number_that_another_process_has_now_does_not_count():
     assert is_running(f"{host}:{pid}:1{started}") is False
 
 
+def test_a_process_of_another_container_cannot_be_seen_from_here():
+    host, pid, started = this_process().rsplit(":", 2)
+    name, namespace = host.rsplit("/", 1)
+    assert is_running(f"{name}/{int(namespace) + 1}:{pid}:{started}") is None
+    assert is_running(f"{name}:{pid}:{started}") is None, "as an earlier version named it"
+
+
+def test_who_sends_a_job_pays_for_it(ledger):
+    first, second = ledger.plan(ask(purpose="runs/a"), [(0, 2), (2, 4)])
+    begin(ledger, first, purpose="runs/b", limit=4.0)
+    assert (ledger.spent("runs/a", "ibm_standin"), ledger.spent("runs/b", "ibm_standin")) == (0.0, 3.0)
+    with pytest.raises(BudgetReached):
+        begin(ledger, second, purpose="runs/b", limit=4.0)
+    begin(ledger, second, limit=4.0)
+    assert ledger.read(second).purpose == "runs/a"
+
+
 def test_the_budget_counts_what_is_promised_and_what_is_charged(ledger):
     jobs = ledger.plan(ask(), [(0, 1), (1, 2), (2, 3), (3, 4)])
     begin(ledger, jobs[0], limit=6.0)
@@ -240,6 +258,22 @@ def test_a_fresh_start_goes_beyond_what_is_stored_and_survives_a_crash(ledger):
     assert Draws(ledger, "runs/a", "ibm_standin").next(ask()).draw == 2, "later commands stay with it"
     assert Draws(ledger, "runs/a", "ibm_standin", fresh=True).next(ask()).draw == 3
     assert Draws(ledger, "runs/b", "ibm_standin").next(ask()).draw == 0, "other purposes are not concerned"
+
+
+def test_a_plain_command_ends_a_fresh_start_only_if_it_came_upon_all_of_it(ledger):
+    fresh = Draws(ledger, "runs/a", "ibm_standin", fresh=True)
+    for asked in (ask(), ask(), ask(shots=7)):
+        ledger.plan(fresh.next(asked), [(0, 4)])
+    plain = Draws(ledger, "runs/a", "ibm_standin")
+    for asked in (ask(), ask(shots=7)):
+        plain.next(asked)
+    plain.finish()
+    assert Draws(ledger, "runs/a", "ibm_standin", fresh=True).next(ask()).draw == 0, (
+        "one draw was not asked for"
+    )
+    plain.next(ask())
+    plain.finish()
+    assert Draws(ledger, "runs/a", "ibm_standin", fresh=True).next(ask()).draw == 2
 
 
 def test_jobs_are_found_by_tag_id_number_or_beginning(ledger):

@@ -1,6 +1,7 @@
 """No job is lost and none is sent twice, whatever is killed, lost, refused or late."""
 
 import math
+import threading
 import time
 from dataclasses import replace
 
@@ -418,6 +419,24 @@ def test_submitted_afresh_and_fetched_afresh_is_one_fresh_start(standin, ledger)
     assert service.submissions == 2
 
 
+def test_submitted_afresh_and_fetched_plainly_is_a_whole_fresh_start(standin, ledger):
+    service = standin(seed=None)
+    with executor(ledger, fresh=True) as device, device.submitting():
+        device.run(pub())
+    with executor(ledger) as device:
+        device.run(pub(seed=1))  # sends something else meanwhile
+    with executor(ledger, fresh=True) as device, device.planning() as plan:
+        device.run(pub())
+        assert plan.total is None, "what was submitted was not fetched yet"
+    with executor(ledger) as device:
+        first = device.run(pub())
+        device.run(pub(seed=1))
+    assert service.submissions == 4
+    with executor(ledger, fresh=True) as device:
+        assert not (device.run(pub()) == first).all()
+    assert service.submissions == 6
+
+
 def test_a_budget_stops_with_what_there_is_and_a_higher_one_goes_on(standin, ledger, undisturbed):
     service = standin()
     with pytest.raises(BudgetSpent) as stop, executor(ledger, max_qpu_seconds=3.0) as device:
@@ -436,6 +455,41 @@ def test_a_budget_stops_with_what_there_is_and_a_higher_one_goes_on(standin, led
             job.seconds for job in service.jobs.values()
         )
     assert service.submissions == 2
+
+
+def test_who_sends_what_another_one_had_planned_pays_for_it(standin, ledger):
+    service = standin()
+    start(service.environment, ledger, "planned", purpose="runs/a").join(60)
+    with executor(ledger, purpose="runs/b", max_qpu_seconds=3.0) as device, pytest.raises(BudgetSpent):
+        device.run(pub())
+    assert service.submissions == 1
+    spent = [device.ledger.spent(purpose, "ibm_standin") for purpose in ("runs/a", "runs/b")]
+    assert spent == [0.0, sum(job.seconds for job in service.jobs.values())]
+
+
+def test_a_budget_that_stops_a_job_does_not_wait_for_one_that_nobody_is_sending(standin, ledger):
+    service = standin(faults=[Fault("POST /jobs", "fails", says="out of tune")])
+    with executor(ledger, max_qpu_seconds=3.0) as device, pytest.raises(BudgetSpent):
+        device.run(pub())
+    _, second = device.ledger.jobs()
+    promised = device.ledger.begin(
+        second, QuantumCircuit(2), calibration=None, layout=(3, 4), cost={"seconds": 2.0}, purpose="runs/a"
+    )
+    device.ledger.release(promised)  # as if its process was killed before the service heard of it
+    ended = []
+
+    def go_on():
+        with executor(ledger, max_qpu_seconds=5.0) as device:
+            try:
+                device.run(pub())
+            except BudgetSpent as stop:
+                ended.append(stop.answered.tolist())
+
+    thread = threading.Thread(target=go_on, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert ended == [[False, False, True, True]], "what was promised is kept, and the rest is told"
+    assert sum(job.seconds for job in service.jobs.values()) <= 5.0
 
 
 def test_nobody_pays_without_a_yes_which_holds_until_the_price_has_doubled(standin, ledger):

@@ -87,7 +87,7 @@ class Job:
         attempt: How many earlier jobs for this part failed or were cancelled.
         backend: Name of the device.
         options: Of the primitive, as JSON.
-        purpose: What the answer is for.
+        purpose: What the answer is for; of who sent it, once it is sent.
         primitive: "sampler" or "estimator".
         shots: How often each set is run.
         state: Where it stands.

@@ -5,7 +5,8 @@ A job is written down before it is submitted, and each step is a transaction of 
     planned -> submitting -> submitted -> done | failed | cancelled
 
 Whoever finds a job `submitting` with nobody at it asks the service for its tag before sending it again. So a
-process may be killed at any moment, and no job is lost, or paid for twice.
+process may be killed at any moment, and no job is lost, or paid for twice, as long as the service lists a job
+within `Waiting.settle` seconds of taking it.
 """
 
 from __future__ import annotations
@@ -128,6 +129,7 @@ class Ledger:
         calibration: str | None,
         layout: Sequence[int],
         cost: dict[str, Any],
+        purpose: str,
         limit: float | None = None,
     ) -> Job | None:
         """Write down that a job is about to be submitted by this process, if nobody else is at it.
@@ -138,6 +140,7 @@ class Ledger:
             calibration: When the calibration was taken that it was laid out for.
             layout: Qubits of the device that the user's qubits start on.
             cost: What it is expected to cost, with a key "seconds".
+            purpose: What this process wants the answer for, whoever planned it: who sends, pays.
             limit: QPU seconds that jobs of this purpose on this device may come to; None for no limit.
 
         Returns:
@@ -151,13 +154,14 @@ class Ledger:
             if not mine or self.read(job).claim != job.claim:
                 return None
             if limit is not None:
-                spent = rows.spent(db, job.purpose, job.backend, besides=job)
+                spent = rows.spent(db, purpose, job.backend, besides=job)
                 if spent + cost["seconds"] > limit:
                     raise BudgetReached(spent, cost["seconds"])
             rows.change(
                 db,
                 job,
                 state="submitting",
+                purpose=purpose,
                 owner=this_process(),
                 claimed_at=rows.now(),
                 circuit=circuit_to_bytes(circuit),

@@ -74,6 +74,7 @@ class Sender:
         calibration: str | None,
         layout: Sequence[int],
         cost: Cost,
+        purpose: str,
         limit: float | None,
     ) -> None:
         """Send a job, unless it was sent, or another process is at it.
@@ -84,7 +85,8 @@ class Sender:
             calibration: When the calibration was taken that it is laid out for.
             layout: Qubits of the device that the user's qubits start on.
             cost: What it is expected to cost.
-            limit: QPU seconds that jobs of its purpose on the device may come to; None for no limit.
+            purpose: What the answer is for.
+            limit: QPU seconds that jobs of this purpose on the device may come to; None for no limit.
 
         Raises:
             BudgetReached: It would go beyond the limit.
@@ -103,6 +105,7 @@ class Sender:
                 calibration=calibration,
                 layout=layout,
                 cost=cost.as_dict(),
+                purpose=purpose,
                 limit=limit,
             )
         except BaseException:

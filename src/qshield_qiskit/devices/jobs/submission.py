@@ -190,7 +190,7 @@ class ServiceExecutor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-        if kind is None and self.fresh and self._draws is not None and not self._unanswered:
+        if kind is None and self._draws is not None and not self._unanswered:
             self._draws.finish()
 
     @cached_property
@@ -250,8 +250,8 @@ class ServiceExecutor:
         self._agreed = 2 * self._priced
 
     def _send(self, request: Request, job: Job) -> None:
-        """Send a job if nobody has; once the budget stops one, no more."""
-        if request.stop is not None or job.state in {"submitted", "done", *DEAD}:
+        """Send a job if nobody has; once the budget stops one, only look for what may have been sent already."""
+        if job.state in {"submitted", "done", *DEAD} or (job.state == "planned" and request.stop is not None):
             return
         cost = request.cost(job)
         try:
@@ -261,6 +261,7 @@ class ServiceExecutor:
                 calibration=self.calibration.taken_at.isoformat(),
                 layout=request.layout,
                 cost=cost,
+                purpose=self.purpose,
                 limit=self.max_qpu_seconds,
             )
         except BudgetReached as stop:
