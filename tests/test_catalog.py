@@ -190,6 +190,31 @@ def test_a_fake_device_needs_no_file_but_a_file_goes_first(here):
     assert catalog.load_backend("fake_manila", 2).name == "aer_ideal"
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"dynamical_decoupling": ["XX"]}, r"backend\.dynamical_decoupling=\['XX'\]: expected null or XX"),
+        ({"twirling": "no"}, r"backend\.twirling=no: expected true or false"),
+        ({"resilience_level": [1]}, r"backend\.resilience_level=\[1\]: expected 0, 1 or 2"),
+    ],
+)
+def test_options_of_a_device_of_the_wrong_kind_are_refused_in_one_line(options, says):
+    with pytest.raises(InputError, match=says):
+        catalog.load_backend("fake_manila", 2, **options)
+
+
+def test_a_backend_without_room_for_its_source_is_refused_in_one_line(here):
+    (here / "backends" / "slim.py").write_text(
+        "class Slim:\n"
+        "    __slots__ = ('noise_model',)\n"
+        "    def __init__(self): self.noise_model = None\n"
+        "    def transpile(self, circuit): return circuit\n"
+        "def build(num_qubits): return Slim()\n"
+    )
+    with pytest.raises(InputError, match=r"backend slim: build returned a Slim, .*__slots__"):
+        catalog.load_backend("slim", 2)
+
+
 def test_modules_are_private_fresh_and_leave_no_trace(here):
     file = here / "module.py"
     file.write_text("VALUE = 1\n")

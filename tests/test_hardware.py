@@ -21,7 +21,8 @@ from qshield_qiskit.devices.jobs import submission
 from qshield_qiskit.devices.jobs.cost import Limits
 from qshield_qiskit.devices.jobs.ledger import Ledger
 from qshield_qiskit.devices.terms import Terms
-from qshield_qiskit.errors import InputError
+from qshield_qiskit.errors import BudgetSpent, InputError
+from qshield_qiskit.sweeps.grid import expand
 
 SMALL = ("data.train_images=200", "data.test_images=40", "training.epochs=2", "circuit.num_qubits=2")
 ON_DEVICE = ("backend=ibm_standin", "backend.shots=200", "evaluation.images=8")
@@ -197,6 +198,29 @@ def test_an_attack_ends_with_the_budget_and_goes_on_with_a_higher_one(standin, r
     assert (again["fooled"], service.submissions) == (whole["fooled"], sent)
 
 
+def test_a_file_that_builds_a_device_asks_before_it_pays_and_has_the_runs_purpose(standin, run, tmp_path):
+    service = standin()
+    (tmp_path / "backends").mkdir()
+    (tmp_path / "backends" / "mine.py").write_text(
+        '"""A device, twirled."""\n'
+        "from qshield_qiskit.devices import ibm\n\n\n"
+        "def build(num_qubits, max_qpu_seconds=None):\n"
+        '    return ibm.build("standin", num_qubits, twirling=True, max_qpu_seconds=max_qpu_seconds)\n'
+    )
+    on_mine = ("backend=mine", *ON_DEVICE[1:])
+    unasked = qshield("evaluate", run.folder.path, *on_mine)
+    assert (unasked.exit_code, service.submissions) == (2, 0)
+    assert "--yes" in unasked.stderr
+    assert qshield("evaluate", run.folder.path, *on_mine, "--yes").exit_code == 0
+    assert [job.purpose for job in Ledger().jobs()] == [run.purpose]
+    assert judgement.standing_verdict(run, ["backend=mine"]) is None
+    with pytest.raises(InputError, match="in a sweep nobody is asked"):
+        expand("digits", ["backend=mine", "seed=0,1"])
+    with pytest.raises(InputError, match="a device has no gradient"):
+        judgement.attack_run(run, ["attack.bpda=mine", "attack=fgsm", "attack.images=4"])
+    assert service.submissions == 1
+
+
 def test_training_on_a_device_asks_before_it_pays_and_counts_its_own_jobs(standin, run):
     service = standin()
     words = [
@@ -212,6 +236,44 @@ def test_training_on_a_device_asks_before_it_pays_and_counts_its_own_jobs(standi
     jobs = Ledger().jobs()
     assert len(jobs) == service.submissions > 2
     assert {job.purpose for job in jobs} == {runs.load_run("last").purpose}
+
+
+def test_a_training_that_a_budget_stopped_is_kept_and_gone_on_with(standin, run, tmp_path):
+    service = standin()
+    words = [
+        *SMALL,
+        "data.train_images=24",
+        "training.epochs=1",
+        "training.batch_size=16",
+        f"runs={tmp_path}/new",
+    ]
+    words += ["data.validation_fraction=0", "data.test_images=4", "training.trains=circuit"]
+    words += ["backend=ibm_standin", "backend.shots=20", "backend.max_qpu_seconds=3"]
+    words += [f"training.start_from={run.folder.path}"]
+    with pytest.raises(BudgetSpent, match=r"qshield train --resume .* backend\.max_qpu_seconds=<more>"):
+        runs.train(load_settings("digits", words))
+    (folder,) = (tmp_path / "new" / "digits").iterdir()
+    stopped = runs.load_run(folder)
+    assert (service.submissions, {job.purpose for job in Ledger().jobs()}) == (1, {stopped.purpose})
+    went_on = qshield("train", "--resume", folder, "backend.max_qpu_seconds=60", "--yes", "--json")
+    assert went_on.exit_code == 0, went_on.output
+    jobs = Ledger().jobs()
+    assert {job.purpose for job in jobs} == {stopped.purpose}
+    assert service.submissions == len(jobs) == len({(job.pub, job.draw, job.start) for job in jobs})
+    sent = service.submissions
+    runs.train(load_settings("digits", [*words, "backend.max_qpu_seconds=60"]))
+    assert service.submissions == sent, "an uninterrupted training asks the very same"
+    refused = qshield("train", "--resume", folder, "seed=1")
+    assert refused.exit_code == 2
+    assert "backend.max_qpu_seconds" in refused.stderr
+
+
+def test_a_training_that_never_sent_a_job_leaves_nothing_behind(standin, run, tmp_path):
+    standin()
+    words = [*SMALL, "backend=ibm_standin", "backend.max_qpu_seconds=0.5", f"runs={tmp_path}/new"]
+    with pytest.raises(BudgetSpent):
+        runs.train(load_settings("digits", words))
+    assert not list((tmp_path / "new" / "digits").iterdir())
 
 
 def test_white_box_by_spsa_on_a_device(standin, run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -11,10 +12,14 @@ from qshield_qiskit import catalog
 from qshield_qiskit.config import Settings
 from qshield_qiskit.data import Dataset, load_dataset
 from qshield_qiskit.devices.backend import Backend
+from qshield_qiskit.devices.jobs.purposes import device_in_use
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.models.pretrained import read_config
 from qshield_qiskit.seeding import derive
+
+if TYPE_CHECKING:  # its client takes seconds to import
+    from qshield_qiskit.devices.ibm import ServiceBackend
 
 
 def load_images(settings: Settings) -> Dataset:
@@ -94,18 +99,14 @@ def on_backend(
 
 
 def _backend(settings: Settings, num_qubits: int, purpose: str, terms: Terms | None = None) -> Backend:
-    """Load a backend; on a device of IBM's, for this purpose and on the user's terms."""
-    name, options = settings.backend.name, settings.backend.build_options()
-    if not catalog.is_hardware(name):
-        return catalog.load_backend(name, num_qubits, **options)
-    from qshield_qiskit.devices import calibrations, ibm  # noqa: PLC0415, its client takes seconds to import
-
-    if name == calibrations.LEAST_BUSY:  # what began on one device goes on there
-        name = ibm.device_in_use(purpose) or name
-    device = catalog.load_backend(name, num_qubits, **options)
-    if not isinstance(device, ibm.ServiceBackend):
-        return device
-    return device.on(replace(terms or Terms(), purpose=purpose))
+    """Load a backend; a device of IBM's, whoever built it, for this purpose and on the user's terms."""
+    name = settings.backend.name
+    if name == catalog.LEAST_BUSY:  # what began on one device goes on there
+        name = device_in_use(purpose) or name
+    backend = catalog.load_backend(name, num_qubits, **settings.backend.build_options())
+    if not catalog.is_hardware(backend):
+        return backend
+    return cast("ServiceBackend", backend).on(replace(terms or Terms(), purpose=purpose))
 
 
 def torch_device(settings: Settings) -> torch.device:

@@ -35,6 +35,9 @@ FAMILIES = {
 }
 """Beginnings of backends' names that no file stands for but a module of devices/, each with what they are."""
 
+LEAST_BUSY = "ibm_runtime"
+"""What stands for the least busy of IBM's devices."""
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -123,17 +126,40 @@ def load_backend(name: str, num_qubits: int, **options: Any) -> Backend:
     if prefix is not None:
         family = import_module(f"qshield_qiskit.devices.{prefix.rstrip('_')}")
         _check_options(family.build, options, f"backend {name}", leading=2)
-        backend = family.build(name.removeprefix(prefix), num_qubits, **options)
+        backend = _called(
+            family.build, Path(family.__file__ or ""), name.removeprefix(prefix), num_qubits, **options
+        )
     else:
         backend = _build(entry("backends", name), num_qubits, options, gives=("transpile", "noise_model"))
     # How to make it again, for whoever saves a model; backends are frozen, and one's own may be of any class.
-    object.__setattr__(backend, "source", {"name": name, "num_qubits": num_qubits, "options": options})
+    try:
+        object.__setattr__(backend, "source", {"name": name, "num_qubits": num_qubits, "options": options})
+    except AttributeError:
+        raise InputError(
+            f"backend {name}: build returned a {type(backend).__name__}, which has no room for an attribute "
+            "'source'; add it to its __slots__"
+        ) from None
     return cast("Backend", backend)
 
 
-def is_hardware(name: str) -> bool:
-    """Say whether a backend's name stands for a device of IBM's, where time costs money."""
-    return _family(name) == "ibm_"
+def is_hardware(backend: object) -> bool:
+    """Say whether a backend is a device of IBM's, where time costs money, by whatever file it was built."""
+    return bool(getattr(backend, "is_hardware", False))
+
+
+def names_hardware(name: str, num_qubits: int, **options: Any) -> bool:
+    """Say whether a name gives such a device; a file is loaded for that, but IBM's service is not asked.
+
+    Args:
+        name: As for `load_backend`, and so are the others.
+        num_qubits: Number of qubits.
+        options: Whatever else the backend's `build` declares.
+
+    Raises:
+        InputError: As for `load_backend`.
+    """
+    prefix = _family(name)
+    return prefix == "ibm_" if prefix else is_hardware(load_backend(name, num_qubits, **options))
 
 
 def is_file(kind: str, name: str) -> bool:
@@ -163,16 +189,21 @@ def _build(found: Entry, num_qubits: int, options: dict[str, Any], *, gives: tup
     if not callable(build):
         raise InputError(f"{found.path}: has no function build(num_qubits, ...)")
     _check_options(build, options, str(found.path), leading=1)
-    try:
-        built: object = build(num_qubits, **options)
-    except InputError:
-        raise
-    except Exception as error:
-        raise raised_by(found.path, error) from error
+    built = _called(build, found.path, num_qubits, **options)
     if not all(hasattr(built, attribute) for attribute in gives):
         expected = "CircuitTemplate" if found.kind == "circuits" else "Backend"
         raise InputError(f"{found.path}: build returned {type(built).__name__}, not a {expected}")
     return built
+
+
+def _called(build: Callable[..., object], path: Path, *arguments: Any, **options: Any) -> object:
+    """Call a file's `build`; whatever it raises is told in one line."""
+    try:
+        return build(*arguments, **options)
+    except InputError:
+        raise
+    except Exception as error:
+        raise raised_by(path, error) from error
 
 
 def _check_options(build: Callable[..., Any], options: dict[str, Any], owner: str, *, leading: int) -> None:

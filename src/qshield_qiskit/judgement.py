@@ -150,7 +150,10 @@ def standing_verdict(run: Run, dotted: Sequence[str] = (), *, progress: Any = No
     found, settings = kept_verdict(run), config.override(run.config, dotted, KEYS)
     if found is not None and _is_about(found, settings):
         return found
-    if catalog.is_hardware(settings.backend.name):
+    template, backend = run.model.template, settings.backend
+    if template is not None and catalog.names_hardware(
+        backend.name, template.num_qubits, **backend.build_options()
+    ):
         return None
     keep = found is None or bool(found.get("quick"))
     return judge_run(run, dotted, quick=True, keep=keep, progress=progress)

@@ -22,6 +22,7 @@ from rich.console import Console
 from qshield_qiskit import assembly, catalog, config, overrides
 from qshield_qiskit.config import Settings
 from qshield_qiskit.data import Dataset, Split
+from qshield_qiskit.devices.jobs.purposes import was_sent
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import BudgetSpent, InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
@@ -37,6 +38,8 @@ from qshield_qiskit.training.history import HISTORY, Epoch, read
 METRICS = "metrics.json"
 EVALUATION_KEYS = ("backend", "evaluation", "data.root", "data.mirror")
 """What `evaluate` may change; all else belongs to the training."""
+RESUME_KEYS = ("backend.max_qpu_seconds",)
+"""What `train --resume` may change."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def train(
 
     Args:
         settings: All settings.
-        resume: A run that was stopped; it goes on under its own settings.
+        resume: A run that was stopped; it goes on under its own settings, but for `RESUME_KEYS`.
         progress: Show progress on stderr.
         terms: On what terms a device is used.
         started: Hears of the run before its first step, from where on it can be gone on with.
@@ -129,7 +132,13 @@ def train(
         KeyboardInterrupt: The user stopped the training; the run can be resumed.
         SystemExit: SIGTERM stopped it, likewise.
     """
-    settings = with_start_named(settings) if resume is None else resume.config
+    if resume is None:
+        settings = with_start_named(settings)
+    else:
+        limit = {"max_qpu_seconds": settings.backend.max_qpu_seconds}
+        settings = resume.config.model_copy(
+            update={"backend": resume.config.backend.model_copy(update=limit)}
+        )
     if settings.training.threads is not None:
         torch.set_num_threads(settings.training.threads)
     dataset = assembly.load_images(settings)
@@ -144,7 +153,7 @@ def train(
     run = resume or Run(
         RunFolder.create(settings.runs, settings.experiment, settings.seed, settings.to_yaml()), settings
     )
-    if catalog.is_hardware(settings.backend.name):  # whose jobs are this run's, on the user's terms
+    if catalog.is_hardware(model.backend):  # whose jobs are this run's, on the user's terms
         model = assembly.on_backend(model, settings, run.purpose, terms)
     run.folder.write_json("environment.json", _environment(model, dataset))
     if started is not None:
@@ -161,12 +170,15 @@ def train(
             resume=resume is not None,
             progress=progress,
         )
-    except InputError:
-        if resume is None and not (run.folder.path / HISTORY).exists():  # refused: leave nothing behind
+        model.save_pretrained(run.folder.path)
+        run.folder.write_json(METRICS, _metrics(model, dataset, settings, history))
+    except InputError as error:
+        if catalog.is_hardware(model.backend) and was_sent(run.purpose):  # what was paid for is this run's
+            more = " backend.max_qpu_seconds=<more>" if isinstance(error, BudgetSpent) else ""
+            error.args = (f"{error} (for this training: {run.resume_command}{more})",)
+        elif resume is None and not (run.folder.path / HISTORY).exists():  # refused: leave nothing behind
             shutil.rmtree(run.folder.path)
         raise
-    model.save_pretrained(run.folder.path)
-    run.folder.write_json(METRICS, _metrics(model, dataset, settings, history))
     return run
 
 
@@ -290,7 +302,7 @@ def _metrics(
     inference_seconds = time.perf_counter() - start
     figures = classification_figures(predicted, dataset.test.labels, dataset.num_classes)
     train_accuracy = share = None  # on a device they would cost more than they say
-    if not catalog.is_hardware(settings.backend.name):
+    if not catalog.is_hardware(model.backend):
         train = predict(model, dataset.train.images, batch_size)
         train_accuracy = float((train == dataset.train.labels).double().mean())
         step = slice(settings.training.batch_size)

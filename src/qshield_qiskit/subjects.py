@@ -51,7 +51,7 @@ class Subject:
             return None
         if model.template is None or model.branch != "circuit":
             raise InputError(f"attack.bpda={name}: this model has no circuit; leave it out")
-        if catalog.is_hardware(name):
+        if catalog.names_hardware(name, model.template.num_qubits):
             raise InputError(f"attack.bpda={name}: a device has no gradient of its own; try aer_noisy")
         return model.with_backend(catalog.load_backend(name, model.template.num_qubits))
 

@@ -18,7 +18,7 @@ from qshield_qiskit.cli.console import (
     stdout_kept_for_json,
     terms,
 )
-from qshield_qiskit.config import load_settings
+from qshield_qiskit.config import load_settings, override
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.overrides import expand
 from qshield_qiskit.reporting.tables import results_table
@@ -45,11 +45,16 @@ def command(
     Examples: qshield train; qshield train mnist backend=aer_noisy circuit=star training.epochs=5 seed=0,1,2
     """
     experiment, dotted = split_arguments(arguments)
-    if resume is not None and (experiment or dotted):
-        raise InputError("--resume goes on under the run's own settings; leave the others out")
+    if resume is not None and (experiment or any(not word.startswith(runs.RESUME_KEYS) for word in dotted)):
+        raise InputError(
+            f"--resume goes on under the run's own settings, but for {', '.join(runs.RESUME_KEYS)}; "
+            "leave the others out"
+        )
     resumed = None if resume is None else runs.load_run(resume)
-    each = [load_settings(experiment, words) for words in expand(dotted)]
-    wanted = [resumed.config] if resumed else list(map(with_start_named, each))
+    if resumed is not None:
+        wanted = [override(resumed.config, dotted, runs.RESUME_KEYS)]
+    else:
+        wanted = [with_start_named(load_settings(experiment, words)) for words in expand(dotted)]
     finished: list[runs.Run] = []
     started: list[runs.Run] = []
     asked = terms(yes=yes, fresh=False)

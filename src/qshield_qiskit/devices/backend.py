@@ -36,6 +36,7 @@ class Backend:
             model attaches its channel, instead of dropping them.
         default_shots: How often circuits are run unless the user says so; None where exact outcomes are known.
         default_gradient: How sampled circuits are differentiated unless the user says so.
+        is_hardware: Whether it is a device whose time costs money; it then has a method `on`, which takes `Terms`.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Backend:
 
     default_shots: ClassVar[int | None] = None
     default_gradient: ClassVar[str] = "shift"
+    is_hardware: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.num_qubits < 1:

@@ -18,9 +18,6 @@ FOLDER = Path("backends", "calibrations")
 LIVE_PREFIX = "ibm_"
 """How the names of IBM's devices begin."""
 
-LEAST_BUSY = "ibm_runtime"
-"""What stands for the least busy of them."""
-
 
 def find() -> dict[str, Path]:
     """List calibrations by name, sorted; where two share a name, the one nearest to the user wins."""
@@ -80,7 +77,7 @@ def of_device(name: str, num_qubits: int = 1) -> Calibration:
     """
     if not name.startswith(LIVE_PREFIX):
         return take_snapshot(fake_device(name))
-    device = find_device(open_service(), None if name == LEAST_BUSY else name, num_qubits)
+    device = find_device(open_service(), None if name == catalog.LEAST_BUSY else name, num_qubits)
     with speaking(device.name):
         return take_snapshot(device)
 

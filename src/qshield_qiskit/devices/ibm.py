@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from qshield_qiskit.devices import calibrations
-from qshield_qiskit.devices.jobs.ledger import Ledger, default_path
+from qshield_qiskit.devices.jobs.ledger import default_path
 from qshield_qiskit.devices.jobs.submission import ServiceExecutor
 from qshield_qiskit.devices.local import RuntimeBackend
 from qshield_qiskit.devices.primitives import PrimitiveOptions
 from qshield_qiskit.devices.service.connection import open_service
 from qshield_qiskit.devices.service.errors import ServiceError
 from qshield_qiskit.devices.terms import Terms
+from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.calibration import Calibration
 
 
@@ -30,6 +31,7 @@ class ServiceBackend(RuntimeBackend):
     terms: Terms = field(default_factory=Terms)
 
     default_gradient: ClassVar[str] = "spsa"
+    is_hardware: ClassVar[bool] = True
 
     def executor(self) -> ServiceExecutor:
         """Run PUBs on the device; what the ledger knows is not asked for again."""
@@ -74,18 +76,14 @@ def build(
         InputError: No account, no such device, too few qubits, or an option is out of range.
     """
     options = PrimitiveOptions(resilience_level, twirling, dynamical_decoupling)
+    if max_qpu_seconds is not None and not (isinstance(max_qpu_seconds, int | float) and max_qpu_seconds > 0):
+        raise InputError(
+            f"backend.max_qpu_seconds={max_qpu_seconds}: expected seconds above 0, or null for no limit"
+        )
     calibration = _calibration(device, num_qubits)
     return ServiceBackend.calibrated(
         calibration.device, calibration, options=options, max_qpu_seconds=max_qpu_seconds
     )
-
-
-def device_in_use(purpose: str) -> str | None:
-    """Name the device that a purpose's last jobs went to, so that "the least busy one" stays the same one."""
-    if not default_path().is_file():
-        return None
-    names = [job.backend for job in Ledger().jobs() if job.purpose == purpose]
-    return names[-1] if names else None
 
 
 def _calibration(device: str, num_qubits: int) -> Calibration:

@@ -48,6 +48,8 @@ class PrimitiveOptions:
     def __post_init__(self) -> None:
         if self.resilience_level not in (0, 1, 2):
             raise InputError(f"backend.resilience_level={self.resilience_level}: expected 0, 1 or 2")
+        if not isinstance(self.twirling, bool):
+            raise InputError(f"backend.twirling={self.twirling}: expected true or false")
         if self.dynamical_decoupling not in (None, *DECOUPLING):
             raise InputError(
                 f"backend.dynamical_decoupling={self.dynamical_decoupling}: expected null or {', '.join(DECOUPLING)}"

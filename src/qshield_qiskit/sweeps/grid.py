@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,16 +147,26 @@ def expand(
         cell = Cell(choices_here, _settled(experiment, words, common), sweep.attacks, sweep.verdict)
         check_groups(cell.settings, cell.attacks)
         cells.setdefault(cell.digest, cell)
+    _refuse_unlimited_spending(list(cells.values()))
     return sweep, _with_few_verdicts(sweep, list(cells.values()))
+
+
+def _refuse_unlimited_spending(cells: Sequence[Cell]) -> None:
+    backends = {cell.settings.backend.model_dump_json(): cell.settings for cell in cells}
+    for settings in backends.values():
+        backend, num_qubits = settings.backend, settings.circuit.num_qubits or 2
+        hardware = False
+        with suppress(InputError):  # what cannot be built sends nothing, and its cells will say why
+            hardware = catalog.names_hardware(backend.name, num_qubits, **backend.build_options())
+        if hardware and backend.max_qpu_seconds is None:
+            raise InputError(
+                f"backend={backend.name}: in a sweep nobody is asked what it may cost; set "
+                "backend.max_qpu_seconds, which holds for each run"
+            )
 
 
 def _settled(experiment: str | Path | None, words: Sequence[str], common: Mapping[str, Any]) -> Settings:
     settings = with_start_named(load_settings(experiment, words))
-    if catalog.is_hardware(settings.backend.name) and settings.backend.max_qpu_seconds is None:
-        raise InputError(
-            f"backend={settings.backend.name}: in a sweep nobody is asked what it may cost; set "
-            "backend.max_qpu_seconds, which holds for each run"
-        )
     changed: dict[str, Any] = {}
     for section, content in common.items():
         before = getattr(settings, section)

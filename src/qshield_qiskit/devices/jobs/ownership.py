@@ -57,7 +57,7 @@ def is_held(owner: str | None, claimed_at: str | None) -> bool:
 def _host() -> str:
     """Name where process ids count: containers may share a host name, and give the same ids again."""
     try:
-        return f"{socket.gethostname()}/{os.stat('/proc/self/ns/pid').st_ino}"
+        return f"{socket.gethostname()}/{Path('/proc/self/ns/pid').stat().st_ino}"
     except OSError:
         return socket.gethostname()
 
