@@ -138,3 +138,11 @@ def test_wrong_input_ends_in_one_line(run, words, says, tmp_path):
     assert says in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_the_least_busy_device_is_one_that_is_large_enough(run, standin):
+    small, large = StandInDevice("ibm_small"), StandInDevice("ibm_large", "fake_torino", queue_length=5)
+    standin([small, large])
+    result = run("ibm_runtime", "--qubits", "20", "--output", "own.json")
+    assert result.exit_code == 0, result.output
+    assert Calibration.from_json("own.json").device == "ibm_large"

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from qiskit.circuit import Gate
 from qiskit.quantum_info import Statevector
+from qiskit.transpiler import InstructionProperties
 
 from qshield_qiskit import catalog
 from qshield_qiskit.devices import calibrations
@@ -35,6 +37,23 @@ def test_a_snapshot_holds_what_the_device_reports():
     errors = {(gate.name, gate.qubits): gate.error for gate in snapshot.gates}
     assert errors["sx", (3,)] == properties.gate_error("sx", 3)
     assert errors["cz", (0, 1)] == properties.gate_error("cz", (0, 1))
+
+
+def test_a_gate_that_qiskit_has_no_name_for_is_left_out():
+    device, plain = fake_device("fake_manila"), take_snapshot(fake_device("fake_manila"))
+    device.target.add_instruction(Gate("xslow", 1, []), {(0,): InstructionProperties(1e-6, 1e-3)})
+    assert take_snapshot(device) == plain
+
+
+def test_a_figure_that_no_device_can_have_is_told_in_one_line():
+    device = fake_device("fake_manila")
+    properties = device.properties()
+    for name in ("readout_error", "prob_meas1_prep0"):
+        properties._qubits[0][name] = (float("nan"), properties._qubits[0]["readout_error"][1])
+    device.properties = lambda **details: properties
+    with pytest.raises(InputError, match="fake_manila reports prob_meas1_prep0 = nan, where") as caught:
+        take_snapshot(device)
+    assert "\n" not in str(caught.value)
 
 
 def test_broken_gates_are_left_out():

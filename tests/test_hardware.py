@@ -13,7 +13,7 @@ import torch
 from ibm_standin import TOKEN, Fault, StandInDevice
 from typer.testing import CliRunner
 
-from qshield_qiskit import QuantumLayer, catalog, hardware, judgement, runs
+from qshield_qiskit import QuantumLayer, assembly, catalog, hardware, judgement, runs
 from qshield_qiskit.cli import app
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.devices import local
@@ -23,6 +23,7 @@ from qshield_qiskit.devices.jobs.ledger import Ledger
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import BudgetSpent, InputError
 from qshield_qiskit.sweeps.grid import expand
+from qshield_qiskit.training.figures import classify
 
 SMALL = ("data.train_images=200", "data.test_images=40", "training.epochs=2", "circuit.num_qubits=2")
 ON_DEVICE = ("backend=ibm_standin", "backend.shots=200", "evaluation.images=8")
@@ -120,6 +121,26 @@ def test_what_the_ledger_has_needs_no_service(standin, run):
     assert kept["odr"] == figures["odr"]
     with pytest.raises(InputError, match="cannot be reached"):
         runs.evaluate(run, (*ON_DEVICE, "evaluation.images=9"))
+
+
+def test_a_calibration_that_could_not_be_had_is_told_when_jobs_are_sent_for_an_earlier_one(standin, run):
+    service = standin()
+    said = []
+    runs.evaluate(run, ON_DEVICE, terms=Terms(say=said.append))
+    earlier = service.devices["ibm_standin"].calibration().taken_at
+    service.devices["ibm_standin"].recalibrate()
+    service.plan.faults.append(Fault("GET /backends*", "500", times=999))
+    runs.evaluate(run, ON_DEVICE, terms=Terms(say=said.append))
+    assert not [line for line in said if "laid out" in line], "what the ledger has is not sent"
+    settings = run.config.model_copy(
+        update={"backend": run.config.backend.model_copy(update={"name": "ibm_standin"})}
+    )
+    model = assembly.on_backend(run.model, settings, run.purpose, Terms(say=said.append))
+    service.plan.faults.clear()
+    with runs.conversation(model):
+        classify(model, torch.rand(3, 1, 8, 8), 3)
+    (line,) = [line for line in said if "laid out" in line]
+    assert f"for that of {earlier:%Y-%m-%d %H:%M}" in line
 
 
 def test_a_new_calibration_pays_for_nothing_twice(standin, run):

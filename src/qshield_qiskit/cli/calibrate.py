@@ -53,7 +53,7 @@ def command(
 
 
 def _write(device: str, qubits: int, output: Path | None, *, json: bool) -> None:
-    whole = calibrations.of_device(device)
+    whole = calibrations.of_device(device, qubits)
     calibration = whole.reduce(whole.best_subset(qubits))
     file = output or calibrations.file_for(calibration)
     calibration.to_json(file)

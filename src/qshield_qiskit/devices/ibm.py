@@ -25,10 +25,12 @@ class ServiceBackend(RuntimeBackend):
     Attributes:
         max_qpu_seconds: Seconds of the device's time that one purpose may cost; None for no limit.
         terms: On what terms jobs are sent.
+        kept: Whether its calibration is the last one seen, because the service gave none.
     """
 
     max_qpu_seconds: float | None = None
     terms: Terms = field(default_factory=Terms)
+    kept: bool = False
 
     default_gradient: ClassVar[str] = "spsa"
     is_hardware: ClassVar[bool] = True
@@ -44,6 +46,7 @@ class ServiceBackend(RuntimeBackend):
             fresh=self.terms.fresh,
             confirm=self.terms.confirm,
             say=self.terms.say,
+            kept=self.kept,
         )
 
     def on(self, terms: Terms) -> ServiceBackend:
@@ -62,7 +65,8 @@ def build(
     """Make the backend of a device's best connected qubits, by its calibration of this hour.
 
     The calibration is kept beside the ledger. Should the service not answer, or the device be gone, the last one
-    serves: what the ledger has can still be had, and whatever needs the device says what is wrong.
+    serves: what the ledger has can still be had, and whatever needs the device says what is wrong, or for which
+    calibration it was laid out.
 
     Args:
         device: Name of the device without "ibm_"; "runtime" for the least busy one that is large enough.
@@ -80,24 +84,24 @@ def build(
         raise InputError(
             f"backend.max_qpu_seconds={max_qpu_seconds}: expected seconds above 0, or null for no limit"
         )
-    calibration = _calibration(device, num_qubits)
+    calibration, kept = _calibration(device, num_qubits)
     return ServiceBackend.calibrated(
-        calibration.device, calibration, options=options, max_qpu_seconds=max_qpu_seconds
+        calibration.device, calibration, options=options, max_qpu_seconds=max_qpu_seconds, kept=kept
     )
 
 
-def _calibration(device: str, num_qubits: int) -> Calibration:
-    """Reduce a device's calibration to its best qubits; the kept one if the service cannot be asked."""
+def _calibration(device: str, num_qubits: int) -> tuple[Calibration, bool]:
+    """Reduce a device's calibration to its best qubits; if the service gives none, the kept one, and say so."""
     try:
         snapshot = calibrations.of_device(f"ibm_{device}", num_qubits)
     except ServiceError:
         kept = _kept(f"ibm_{device}", num_qubits)
         if not kept.is_file():
             raise
-        return Calibration.from_json(kept)
+        return Calibration.from_json(kept), True
     calibration = snapshot.reduce(snapshot.best_subset(num_qubits))
     calibration.to_json(_kept(calibration.device, num_qubits))
-    return calibration
+    return calibration, False
 
 
 def _kept(name: str, num_qubits: int) -> Path:

@@ -7,13 +7,15 @@ from collections import Counter
 from datetime import UTC
 from typing import Any
 
+from pydantic import ValidationError
 from qiskit.circuit import Gate
+from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.providers import BackendV2
 from qiskit.transpiler import Target
 from qiskit_ibm_runtime import fake_provider
 from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
-from qshield_qiskit.errors import unknown
+from qshield_qiskit.errors import InputError, unknown
 from qshield_qiskit.quantum.calibration import Alignment, Calibration, GateCalibration, QubitCalibration
 
 NOT_MEASURED = frozenset({"fake_fractional", "fake_nighthawk"})
@@ -21,6 +23,8 @@ NOT_MEASURED = frozenset({"fake_fractional", "fake_nighthawk"})
 
 OPTIONAL_GATES = frozenset({"rx", "rzz"})
 """IBM's fractional gates: off unless asked for on the devices, and not calibrated for arbitrary angles."""
+
+_STANDARD = get_standard_gate_name_mapping().keys()
 
 
 def fake_devices() -> dict[str, type[FakeBackendV2]]:
@@ -51,14 +55,29 @@ def take_snapshot(device: BackendV2) -> Calibration:
     """Read all qubits of a device into a calibration.
 
     Gates that report an error of 1, which is how IBM marks a broken one, are left out; so are all kinds of
-    two-qubit gates but the one that couples most pairs.
+    two-qubit gates but the one that couples most pairs, and gates that Qiskit has no name for.
 
     Args:
         device: A fake or a live backend of qiskit-ibm-runtime.
 
     Returns:
         The calibration of the whole device.
+
+    Raises:
+        InputError: A figure is none that a device can have.
     """
+    try:
+        return _read(device)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        figure = ".".join(map(str, problem["loc"]))
+        raise InputError(
+            f"{device.name} reports {figure} = {problem['input']!r}, where a calibration has: {problem['msg']}; try "
+            "again when it was calibrated anew, or take another device"
+        ) from error
+
+
+def _read(device: BackendV2) -> Calibration:
     target, properties = device.target, device.properties()
     return Calibration(
         device=device.name,
@@ -96,7 +115,11 @@ def _time(seconds: float | None) -> float | None:
 def _gates(target: Target) -> list[GateCalibration]:
     gates = []
     for name in target.operation_names:
-        if not isinstance(target.operation_from_name(name), Gate) or name in OPTIONAL_GATES:
+        if (
+            not isinstance(target.operation_from_name(name), Gate)
+            or name in OPTIONAL_GATES
+            or name not in _STANDARD
+        ):
             continue
         for qubits, figures in target[name].items():
             error, length = (None, None) if figures is None else (figures.error, figures.duration)

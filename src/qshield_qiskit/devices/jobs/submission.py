@@ -54,6 +54,7 @@ class ServiceExecutor:
         waiting: How long to wait for what.
         rep_delay: Seconds that the device waits between two shots.
         say: Takes a line on everything worth knowing.
+        kept: Whether the backend's calibration is an earlier one, which is said before the first job is sent.
 
     Raises:
         InputError: The backend has no calibration.
@@ -75,6 +76,7 @@ class ServiceExecutor:
         waiting: Waiting | None = None,
         rep_delay: float = REP_DELAY,
         say: Say = log,
+        kept: bool = False,
     ) -> None:
         if backend.calibration is None:
             raise InputError(f"{backend.name} has no calibration; a device's is needed to lay circuits out")
@@ -90,6 +92,7 @@ class ServiceExecutor:
         self.rep_delay = rep_delay
         self.waiting = waiting or Waiting()
         self.say = say
+        self._kept = kept
         self._service = service
         self._path = default_path() if ledger is None else ledger
         self._batch = batch
@@ -254,6 +257,12 @@ class ServiceExecutor:
         if job.state in {"submitted", "done", *DEAD} or (job.state == "planned" and request.stop is not None):
             return
         cost = request.cost(job)
+        if self._kept:
+            self.say(
+                f"{self.backend.name} did not give its calibration when it was asked: what is sent now is laid out for "
+                f"that of {self.calibration.taken_at:%Y-%m-%d %H:%M %Z}"
+            )
+            self._kept = False
         try:
             self._sender.send(
                 job,
