@@ -20,9 +20,10 @@ from qiskit.quantum_info import SparsePauliOp
 from submitting import processes
 
 from qshield_qiskit.devices.jobs.draws import Draws
-from qshield_qiskit.devices.jobs.job import Ask
+from qshield_qiskit.devices.jobs.job import SAME_ANGLE, Ask
 from qshield_qiskit.devices.jobs.ledger import BudgetReached, Ledger, default_path
 from qshield_qiskit.devices.jobs.ownership import LEASE_SECONDS, is_running, this_process
+from qshield_qiskit.devices.jobs.schema import APPLICATION, SCHEMA, VERSION
 from qshield_qiskit.devices.primitives import PrimitiveOptions
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.pub import Pub
@@ -318,6 +319,35 @@ def make_damaged(path):
     content = bytearray(path.read_bytes())
     content[4096:] = b"\xff" * (len(content) - 4096)
     path.write_bytes(content)
+
+
+def test_an_earlier_versions_ledger_keeps_its_answers_and_learns_the_new_ones_angles(tmp_path):
+    path = tmp_path / "jobs.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(SCHEMA)
+        db.execute(f"PRAGMA application_id = {APPLICATION}")
+        db.execute("PRAGMA user_version = 1")
+    with Ledger(path) as ledger:
+        (job,) = ledger.plan(ask(), [(0, 4)])
+    with Ledger(path) as again, closing(sqlite3.connect(path)) as db:
+        assert again.known(ask()) == [job]
+        assert db.execute("PRAGMA user_version").fetchone()[0] == VERSION
+        assert again.recognised(ask(np.full((4, 2), 1e-7))).key == ask().key
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    values=npst.arrays(np.float64, st.just((4, 2)), elements=st.floats(-7, 7)),
+    moved=npst.arrays(np.float64, st.just((4, 2)), elements=st.floats(-2e-4, 2e-4)),
+)
+def test_a_pub_is_recognised_by_every_single_angle(tmp_path, values, moved):
+    with Ledger(tmp_path / f"{np.random.default_rng().integers(1 << 60)}.sqlite") as ledger:
+        ledger.plan(ask(values), [(0, 1), (1, 4)])
+        found = ledger.recognised(ask(values + moved))
+        distance = np.abs(values + moved - values).max()
+        assert (found.key == ask(values).key) == (distance <= SAME_ANGLE)
+        for other in (ask(values + moved, shots=7), replace(ask(values + moved), backend="ibm_other")):
+            assert ledger.recognised(other).key == other.key
 
 
 @pytest.mark.parametrize(

@@ -391,6 +391,33 @@ def test_repeated_draws_differ_and_are_replayed(standin, ledger):
     assert service.submissions == sent == 6
 
 
+def test_angles_whose_last_bits_moved_are_not_paid_for_again(standin, ledger):
+    service = standin(seed=None)
+
+    def moved(by):
+        return replace(pub(), values=pub().values + by)
+
+    with executor(ledger) as device:
+        figures = device.run(pub())
+    with executor(ledger) as device:
+        with device.planning() as plan:
+            device.run(moved(1e-7))
+            assert plan.total is None
+        assert (device.run(moved(1e-7)) == figures).all()
+        assert service.submissions == 2
+        second = device.run(moved(2e-7))  # asked in one go, it is a question of its own
+        assert not (second == figures).all()
+        sent = np.concatenate([device.ledger.values(job) for job in device.ledger.jobs()[2:]])
+        assert (sent == moved(2e-7).values).all(), "what runs are the angles asked for"
+    assert service.submissions == 4
+    with executor(ledger) as device:
+        replayed = [device.run(moved(by)) for by in (3e-7, 4e-7)]
+        assert (np.array(replayed) == np.array([figures, second])).all()
+        assert service.submissions == 4
+        device.run(moved(1e-3))
+    assert service.submissions == 6
+
+
 def test_a_fresh_run_pays_again_once_even_if_it_is_killed(standin, ledger):
     service = standin(seed=None)
     with executor(ledger) as device:

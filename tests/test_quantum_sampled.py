@@ -440,5 +440,7 @@ def test_a_fingerprint_knows_what_is_asked_and_nothing_else():
     others = [a_pub(scale=1.0000001), a_pub(shots=11), a_pub(gate="ry")]
     assert len({pub.fingerprint() for pub in [a_pub(), *others]}) == 4
     assert a_pub().rows(0, 1).fingerprint() == a_pub().fingerprint()
+    assert a_pub().question() == a_pub(scale=1.1).question()
+    assert len({pub.question() for pub in [a_pub(), *others]}) == 3
     # Kept answers are found by it: if it must change, so must the ledger's schema.
     assert a_pub().fingerprint() == "60d8bd8c9e76d57505eec9f8800717da200a4c79601ee59bfe9f31c242e03fb9"

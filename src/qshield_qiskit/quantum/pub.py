@@ -51,14 +51,22 @@ class Pub:
 
         Parameters count by their place, not by their names or identities.
         """
+        digest = self._digest_of_all_but_angles()
+        digest.update(np.ascontiguousarray(self.values, dtype=np.float64).tobytes())
+        return digest.hexdigest()
+
+    def question(self) -> str:
+        """Digest what is asked for but for the angles: gates, readout, shots and number of sets."""
+        return self._digest_of_all_but_angles().hexdigest()
+
+    def _digest_of_all_but_angles(self) -> hashlib._Hash:
         names = {parameter: Parameter(f"p{i}") for i, parameter in enumerate(self.parameters)}
         plain = self.circuit.assign_parameters(names)
         gates = _gates(plain)
         terms = None if self.observables is None else [operator.to_list() for operator in self.observables]
         digest = hashlib.sha256(repr((plain.num_qubits, gates, terms, self.shots)).encode())
         digest.update(repr(self.values.shape).encode())
-        digest.update(np.ascontiguousarray(self.values, dtype=np.float64).tobytes())
-        return digest.hexdigest()
+        return digest
 
 
 def _gates(circuit: QuantumCircuit) -> list[tuple[Any, ...]]:

@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from qshield_qiskit.errors import InputError
@@ -19,16 +19,26 @@ class Database:
 
     Args:
         path: The file, made if it is missing.
-        schema: Statements that fill a new file, each ended by a semicolon.
+        schema: Statements that fill a new file, each ended by a semicolon; those of the first version.
+        upgrades: By version, from 2 on, the statements that make it of the one before.
         application: SQLite's application_id, by which a file is known for ours.
-        version: Of the schema.
+        version: Of the schema, with its upgrades.
         remedy: What to do about a file that cannot be used.
 
     Raises:
         InputError: The file is something else, is damaged, or is of a newer version.
     """
 
-    def __init__(self, path: Path, schema: str, *, application: int, version: int, remedy: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        schema: str,
+        *,
+        upgrades: Mapping[int, str],
+        application: int,
+        version: int,
+        remedy: str,
+    ) -> None:
         self.path = path
         self._remedy = remedy
         self._lock = threading.RLock()
@@ -39,7 +49,7 @@ class Database:
             )
             self._connection.row_factory = sqlite3.Row
             try:
-                self._prepare(schema, application, version)
+                self._prepare(schema, upgrades, application, version)
             except BaseException:
                 self._connection.close()
                 raise
@@ -67,25 +77,36 @@ class Database:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def _prepare(self, schema: str, application: int, version: int) -> None:
+    def _prepare(self, schema: str, upgrades: Mapping[int, str], application: int, version: int) -> None:
         db = self._connection
         if self._is_new():
             with self.writing():
                 if self._is_new():  # nobody else was faster
-                    for statement in schema.split(";"):
-                        db.execute(statement)
+                    self._execute(schema)
                     db.execute(f"PRAGMA application_id = {application}")
-                    db.execute(f"PRAGMA user_version = {version}")
+                    db.execute("PRAGMA user_version = 1")
         if db.execute("PRAGMA application_id").fetchone()[0] != application:
             raise InputError(f"{self.path} is another program's database; {self._remedy}")
-        found = db.execute("PRAGMA user_version").fetchone()[0]
+        found = self._version()
         if found > version:
             raise InputError(
                 f"{self.path} was written by a newer QShield (schema {found}; this one knows {version}); upgrade, or "
                 f"{self._remedy}"
             )
+        if found < version:
+            with self.writing():
+                for older in range(self._version() + 1, version + 1):  # unless somebody else was faster
+                    self._execute(upgrades[older])
+                    db.execute(f"PRAGMA user_version = {older}")
         self._use_write_ahead_log()
         db.execute("PRAGMA synchronous = FULL")  # what is committed outlives even a loss of power
+
+    def _execute(self, statements: str) -> None:
+        for statement in statements.split(";"):
+            self._connection.execute(statement)
+
+    def _version(self) -> int:
+        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
     def _is_new(self) -> bool:
         return not self._connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]

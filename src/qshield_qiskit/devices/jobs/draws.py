@@ -30,17 +30,22 @@ class Draws:
     def __init__(
         self, ledger: Ledger, purpose: str, backend: str, *, fresh: bool = False, pretend: bool = False
     ) -> None:
-        self._file = ledger.file
+        self._ledger, self._file = ledger, ledger.file
         self._whose = (purpose, backend)
         self._fresh = fresh
         self._asked: Counter[tuple[str, str, str]] = Counter()
+        self._known: dict[tuple[str, str, str], str | None] = {}  # by its own key, what a PUB repeats
         self._first: dict[tuple[str, str, str], int] = {}
         self._after = self._last_start(
             fresh, pretend
         )  # rows up to this one were made before the last fresh start
 
     def next(self, ask: Ask) -> Ask:
-        """Say which draw is meant."""
+        """Say which draw is meant, and of which PUB, where the last bits of its angles moved."""
+        exact = ask.key
+        if exact not in self._known:
+            self._known[exact] = self._ledger.recognised(ask).repeats
+        ask = replace(ask, repeats=self._known[exact])
         if ask.key not in self._first:
             self._first[ask.key] = self._first_draw(ask)
         draw = self._first[ask.key] + self._asked[ask.key]
@@ -71,7 +76,7 @@ class Draws:
     def copy(self) -> Draws:
         """Count on from here, apart from this one."""
         other = copy(self)
-        other._asked = self._asked.copy()
+        other._asked, other._known = self._asked.copy(), self._known.copy()
         return other
 
     def _came_upon(self, key: tuple[str, str, str], draw: int) -> bool:

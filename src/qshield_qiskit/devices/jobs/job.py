@@ -35,6 +35,9 @@ DEAD: tuple[State, ...] = ("failed", "cancelled")
 SAME_PUB = "pub = ? AND backend = ? AND options = ?"
 """What rows with one `Ask.key` have in common."""
 
+SAME_ANGLE = 1e-4
+"""Radians; rounding in single precision moves an angle by 1e-6 or so. This moves outcomes by less than shots do."""
+
 
 @dataclass(frozen=True, eq=False)
 class Ask:
@@ -46,6 +49,7 @@ class Ask:
         options: Of the primitive.
         draw: Which draw of the very same PUB it is, from 0.
         purpose: What the answer is for, such as a run's folder; budgets are counted by it.
+        repeats: Fingerprint of the PUB that this one is but for the last bits of its angles; None if it is new.
     """
 
     pub: Pub
@@ -53,6 +57,7 @@ class Ask:
     options: PrimitiveOptions
     draw: int
     purpose: str
+    repeats: str | None = None
 
     @property
     def primitive(self) -> str:
@@ -62,7 +67,7 @@ class Ask:
     @cached_property
     def key(self) -> tuple[str, str, str]:
         """What makes two asks the same but for their draw: fingerprint, device and options."""
-        return self.pub.fingerprint(), self.backend, self.options_text
+        return self.repeats or self.pub.fingerprint(), self.backend, self.options_text
 
     @property
     def options_text(self) -> str:
@@ -80,7 +85,7 @@ class Job:
     Attributes:
         number: Counts the rows.
         tag: By which the service finds the job, whether or not its id ever arrived.
-        pub: Fingerprint of the whole PUB.
+        pub: Fingerprint of the whole PUB, or of the one that it repeats.
         draw: Which draw of it.
         start: First set of angles of this part.
         stop: The set after its last.

@@ -34,7 +34,7 @@ from qshield_qiskit.devices.jobs.job import (
     unpacked,
 )
 from qshield_qiskit.devices.jobs.ownership import this_process
-from qshield_qiskit.devices.jobs.schema import APPLICATION, SCHEMA, VERSION
+from qshield_qiskit.devices.jobs.schema import APPLICATION, SCHEMA, UPGRADES, VERSION
 from qshield_qiskit.errors import InputError
 
 DEFAULT_PATH = Path("runs", "jobs.sqlite")
@@ -73,6 +73,7 @@ class Ledger:
         self.file = Database(
             self.path,
             SCHEMA,
+            upgrades=UPGRADES,
             application=APPLICATION,
             version=VERSION,
             remedy="restore it, or set QSHIELD_LEDGER to another file",
@@ -110,6 +111,8 @@ class Ledger:
         with self.file.writing() as db:
             known = rows.known(db, ask)
             bounds = [(job.start, job.stop) for job in known] or list(parts)
+            if not known:
+                rows.note_question(db, ask)
             attempts = [job.attempt + 1 if job.state in DEAD else None for job in known] or [0] * len(parts)
             for (start, stop), attempt in zip(bounds, attempts, strict=True):
                 if attempt is not None:
@@ -120,6 +123,19 @@ class Ledger:
         """Give the jobs that a PUB was planned as, the latest attempt at each part; none if it never was."""
         with self.file.reading() as db:
             return rows.known(db, ask)
+
+    def recognised(self, ask: Ask) -> Ask:
+        """Tell whether a PUB was asked before, but for the last bits of its angles.
+
+        Angles that a network computes differ in their last bits with the number of threads or the size of a batch. A
+        PUB whose fingerprint is new counts as a further draw of the nearest one that is the same otherwise and whose
+        angles differ by `SAME_ANGLE` at most; what is sent are its own angles.
+
+        Returns:
+            The question, under the fingerprint of the one that it repeats.
+        """
+        with self.file.reading() as db:
+            return rows.recognised(db, ask)
 
     def begin(
         self,

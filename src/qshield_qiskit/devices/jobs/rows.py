@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from qshield_qiskit.devices.jobs.job import SAME_PUB, Ask, Job, packed
+import numpy as np
+
+from qshield_qiskit.devices.jobs.job import SAME_ANGLE, SAME_PUB, Ask, Job, packed, unpacked
 
 _COLUMNS = ", ".join(field.name for field in fields(Job))
 _SPENT = """
@@ -65,6 +67,43 @@ def insert(db: sqlite3.Connection, ask: Ask, start: int, stop: int, attempt: int
     }
     marks = ", ".join("?" * len(row))
     db.execute(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({marks})", list(row.values()))
+
+
+def note_question(db: sqlite3.Connection, ask: Ask) -> None:
+    """Write down what a PUB asks, so that it is recognised by other angles that are nearly the same."""
+    row = [ask.key[0], ask.pub.question(), _mean(ask)]
+    db.execute("INSERT OR IGNORE INTO questions VALUES (?, ?, ?)", row)
+
+
+def recognised(db: sqlite3.Connection, ask: Ask) -> Ask:
+    """Give a question under the fingerprint of the one that it repeats; as it came, if that is its own or none."""
+    if db.execute(f"SELECT 1 FROM jobs WHERE {SAME_PUB} LIMIT 1", ask.key).fetchone():
+        return ask
+    query = "SELECT pub FROM questions WHERE question = ? AND mean BETWEEN ? AND ?"
+    mean = _mean(ask)
+    window = 1.1 * SAME_ANGLE  # means are rounded, too
+    nearest, repeats = SAME_ANGLE, None
+    for (pub,) in db.execute(query, [ask.pub.question(), mean - window, mean + window]).fetchall():
+        known_ones = known(db, replace(ask, draw=_first_draw(db, pub, ask), repeats=pub))
+        if known_ones:
+            blobs = [
+                unpacked(blob(db, job, "parameter_values"), f"the angles of job {job.tag}")
+                for job in known_ones
+            ]
+            values = np.concatenate([arrays["values"] for arrays in blobs])
+            distance = float(np.abs(values - ask.pub.values).max(initial=0.0))
+            if distance <= nearest:
+                nearest, repeats = distance, pub
+    return replace(ask, repeats=repeats)
+
+
+def _first_draw(db: sqlite3.Connection, pub: str, ask: Ask) -> int:
+    query = f"SELECT COALESCE(MIN(draw), 0) FROM jobs WHERE {SAME_PUB}"
+    return int(db.execute(query, [pub, *ask.key[1:]]).fetchone()[0])
+
+
+def _mean(ask: Ask) -> float:
+    return float(ask.pub.values.mean()) if ask.pub.values.size else 0.0
 
 
 def change(db: sqlite3.Connection, job: Job, **columns: Any) -> None:

@@ -1,9 +1,9 @@
-"""What a ledger's file holds: rows of jobs, and when a purpose was started afresh."""
+"""What a ledger's file holds: rows of jobs, when a purpose was started afresh, and which PUBs ask the same."""
 
 APPLICATION = 0x51534C44
 """SQLite's application_id, "QSLD"."""
 
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """CREATE TABLE jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -46,3 +46,15 @@ CREATE TABLE fresh_starts (
     finished INTEGER NOT NULL DEFAULT 0
 );
 """
+
+QUESTIONS = """CREATE TABLE questions (
+    pub TEXT PRIMARY KEY,
+    question TEXT NOT NULL,
+    mean REAL NOT NULL
+);
+CREATE INDEX by_question ON questions (question, mean);
+"""
+"""Since version 2: by fingerprint, the digest of all of a PUB but its angles, and the mean of these in radians."""
+
+UPGRADES = {2: QUESTIONS}
+"""What to do to a file that is older than a version."""
