@@ -96,7 +96,7 @@ def test_what_moved_is_shown_by_place_on_the_device(run, standin):
     ("words", "says"),
     [
         (["ibm_stadin"], "did you mean ibm_standin?"),
-        (["ibm_standin"], "ibm_standin has 5 qubits, not 6"),
+        (["ibm_standin"], "ibm_standin (5 qubits) is too small for 6; large enough: none"),
         (["--diff", "fake_manila", "ibm_torino"], "no such device of this account: 'ibm_torino'"),
         (["--diff", "fake_manila_5q", "fake_torino_6q"], "no qubit in common"),
         (["--diff", "fake_manila", "nothing"], "no such calibration: 'nothing'"),
