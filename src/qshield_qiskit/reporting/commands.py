@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from qshield_qiskit.config import AttackSettings, BackendSettings
+from qshield_qiskit.config.robustness import AttackSettings
+from qshield_qiskit.config.sections import BackendSettings
 from qshield_qiskit.reporting.results import blocks, presets_of
 from qshield_qiskit.reporting.robustness import WORST_CASE, RobustRun, Row
 from qshield_qiskit.reporting.titles import radius_title

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qshield_qiskit.errors import InputError
-from qshield_qiskit.files import write_atomically
 from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.reporting.folder import RunFolder
 from qshield_qiskit.reporting.robustness import ROBUSTNESS, WORST_CASE
@@ -54,7 +53,7 @@ def write_arrays(folder: RunFolder, name: str, arrays: Mapping[str, NDArray[Any]
     """Write an .npz file, whole or not at all."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomically(folder.path / name, buffer.getvalue())
+    folder.write(name, buffer.getvalue())
 
 
 def put_row(folder: RunFolder, row: Row) -> Row:
