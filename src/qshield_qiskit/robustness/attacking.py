@@ -105,13 +105,14 @@ def attack(
         watched = watch or max_queries is not None
         found = Rounds(name, method, goal, maker, judge, batch_size, watched, progress).run()
         attacked = torch.nonzero(correct).squeeze(1)
-        if len(attacked) and not found.spent:
+        if len(attacked):
             try:
                 found.predicted[attacked] = predict(judge, found.examples[attacked], batch_size).argmax(1)
                 # The examples of a random model were chosen by draws that fooled it: another one is to say how often.
                 found.fooled[attacked] = goal.is_reached(attacked, found.predicted[attacked])
-            except BudgetSpent as reason:  # every example has been judged once, in its own round
-                found.spent = str(reason)
+            except BudgetSpent as reason:  # a device's; the attack's own queries are the maker's
+                once = "; every success was seen once only" if found.fooled.any() else ""
+                found.spent = f"{reason}{once}"
     perturbations: dict[str, Any] = {
         key: torch.where(correct, size.cpu(), torch.nan)
         for key, size in sizes(images, found.examples).items()
