@@ -88,6 +88,45 @@ def test_the_smallest_sup_perturbation_of_a_linear_model_is_margin_over_l1(margi
     assert ratio.max() < (1.15 if margin < 0.1 else 1.03)
 
 
+@pytest.mark.parametrize("steps", [1, 3, 10])
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_hopskipjump_ends_on_the_boundary(norm, steps):
+    """And not after its last step away from it."""
+    model, images, labels, margins, _ = linear()
+    outcome = attack(model, images, labels, "hopskipjump", norm=norm, parameters={"steps": steps})
+    with torch.no_grad():
+        logits = model(outcome.examples)
+    assert outcome.asr == 1
+    assert ((logits[:, 0] - logits[:, 1]).abs() < 0.02 * margins).all()
+
+
+class Crowded(nn.Module):
+    """An image is well as long as others are beside it, and gives up where one is asked for too often on its own."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.alone = model, 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.alone = self.alone + 1 if len(images) == 1 else 0
+        assert self.alone < 3000
+        logits: Tensor = self.model(images)
+        return logits if len(images) > 1 else torch.eye(10)[:1] * 9
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_hopskipjump_ends_where_no_step_is_short_enough(norm):
+    """By itself every image is a 0, so that no single point on the way is adversarial."""
+    images, labels = images_and_labels(40)
+    zeros = labels == 0
+    data = (
+        torch.cat([images[zeros][:2], images[~zeros][:3]]),
+        torch.cat([labels[zeros][:2], labels[~zeros][:3]]),
+    )
+    outcome = run(Crowded(trained_cnn()), "hopskipjump", data=data, norm=norm)
+    assert outcome.attacked == 5
+
+
 @pytest.mark.parametrize("name", ["cw_l2", "cw_linf", "deepfool"])
 def test_the_smallest_perturbation_is_found_on_every_image(name):
     images, labels = images_and_labels(60)
