@@ -17,8 +17,8 @@ from torch import Tensor
 
 from qshield_qiskit.robustness.attacks.victim import Images
 
-LEAST_TAU = 1 / 256
-"""Below this change of a pixel the sup-norm attack has nothing left to gain."""
+LEAST_TAU = 1e-6
+"""Changes of a pixel are bounded no further down: there single precision ends."""
 
 
 class Found(NamedTuple):
@@ -181,7 +181,8 @@ class CarliniWagnerAdamLInf(CarliniWagnerAdam):
     r"""penalty = \sum_j [|\delta_j| - \tau]_+; every image's \tau falls while it succeeds.
 
     On success \tau falls to 0.9 of the largest change that was needed, and the next round starts from the found
-    example; on failure c grows tenfold, and until the first success a round goes on where the last one ended.
+    example; on failure c grows tenfold, and until the first success a round goes on where the last one ended. A
+    descent's steps go 2.5 \tau together at most: where the boundary is near, longer ones pass it time and again.
 
     Args:
         estimator: ART's view of a classifier.
@@ -194,6 +195,7 @@ class CarliniWagnerAdamLInf(CarliniWagnerAdam):
     """
 
     DECREASE = 0.9
+    ROUND_TRIP = 2.5
 
     def __init__(self, estimator: Any, *, tau: float, rounds: int, **settings: Any) -> None:
         super().__init__(estimator, **settings)
@@ -207,6 +209,7 @@ class CarliniWagnerAdamLInf(CarliniWagnerAdam):
         start = images
         for _ in range(self.rounds):
             bound = tau[:, None, None, None]
+            stride = (self.ROUND_TRIP / self.max_iter * tau).clamp_max(self.learning_rate)
             found, end = self.descend(
                 images,
                 classes,
@@ -214,7 +217,7 @@ class CarliniWagnerAdamLInf(CarliniWagnerAdam):
                 constant,
                 lambda delta, bound=bound: (delta.abs() - bound).relu().sum(dim=(1, 2, 3)),  # type: ignore[misc]
                 lambda delta: delta.abs().amax(dim=(1, 2, 3)),
-                lambda share, tau=tau: torch.full_like(tau, self.learning_rate),  # type: ignore[misc]
+                lambda share, stride=stride: stride,  # type: ignore[misc]
             )
             better = found.size < best.size
             best = best.improved_by(better, found)

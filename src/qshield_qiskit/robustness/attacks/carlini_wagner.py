@@ -84,7 +84,7 @@ class CarliniWagnerLInf(Attack):
     steps: Steps = 20
     """Steps of a descent."""
     learning_rate: Positive = 0.01
-    """Of Adam, in pixel values."""
+    """Longest step of Adam, in pixel values; steps shrink with the largest change."""
     confidence: NotNegative = 0.0
     """By how much the wrong logit shall exceed the right one."""
     initial_tau: Probability = 0.5
