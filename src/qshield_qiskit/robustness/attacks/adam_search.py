@@ -103,11 +103,13 @@ class CarliniWagnerAdam(EvasionAttack):  # type: ignore[misc]
         delta = (start - images).requires_grad_()  # (B, C, H, W)
         adam = torch.optim.Adam([delta], lr=1.0)  # its steps are scaled for each image
         found = Found.nothing(images)
-        for step in range(self.max_iter):
+        for step in range(self.max_iter + 1):
             margin = self._margin(self.estimator.model(images + delta), classes).to(delta.dtype)
             reached = size(delta.detach())
             better = (margin < 0) & (margin <= -self.confidence) & (reached < found.size)
             found = found.improved_by(better, Found((images + delta).detach(), reached))
+            if step == self.max_iter:
+                break  # the point after the last step is looked at as well
             loss = penalty(delta) + constant * (margin + self.confidence).relu()
             (delta.grad,) = torch.autograd.grad(loss.sum(), delta)
             before = delta.detach().clone()
