@@ -88,6 +88,15 @@ def test_the_smallest_sup_perturbation_of_a_linear_model_is_margin_over_l1(margi
     assert ratio.max() < 1.06
 
 
+@pytest.mark.parametrize(("name", "rounds"), [("cw_l2", "binary_search_steps"), ("cw_linf", "descents")])
+def test_one_step_that_is_long_enough_is_enough(name, rounds):
+    """The point after the last step counts as those before it do."""
+    model, images, labels, _, _ = linear()
+    outcome = attack(model, images, labels, name, parameters={"steps": 1, rounds: 1, "learning_rate": 0.2})
+    assert outcome.asr == 1
+    assert (outcome.queries, outcome.gradients) == (2, 1)
+
+
 @pytest.mark.parametrize("steps", [1, 3, 10])
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_hopskipjump_ends_on_the_boundary(norm, steps):
@@ -125,6 +134,35 @@ def test_hopskipjump_ends_where_no_step_is_short_enough(norm):
     )
     outcome = run(Crowded(trained_cnn()), "hopskipjump", data=data, norm=norm)
     assert outcome.attacked == 5
+
+
+class Confident(nn.Module):
+    """A model's logits, many times as large."""
+
+    def __init__(self, model: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.model, self.factor = model, factor
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.factor * self.model(images)
+        return logits
+
+
+@pytest.mark.parametrize("name", ["fgsm", "pgd", "mim"])
+def test_a_small_gradient_shows_the_way_in_l2_as_well(name):
+    """A lead of 80 leaves a gradient of 1e-35, whose squares are 0 in single precision."""
+    model, images, labels, margins, w = linear()
+    with (
+        torch.no_grad()
+    ):  # the same two classes, all of it in the second's logit: the other's gradient rounds to 0
+        model[1].weight[1], model[1].bias[1] = -w, model[1].bias[1] - model[1].bias[0]
+        model[1].weight[0], model[1].bias[0] = 0.0, 0.0
+    confident = Confident(model, 80 / float(margins.min()))
+    least = float((margins / w.norm()).min())
+    nearest = margins.argmin()[None]
+    data = (images[nearest], labels[nearest])
+    outcome = run(confident, name, data=data, norm="l2", epsilon=1.05 * least)
+    assert outcome.asr == 1
 
 
 @pytest.mark.parametrize("name", ["cw_l2", "cw_linf", "deepfool"])

@@ -15,7 +15,7 @@ from pydantic import Field
 from qshield_qiskit.config import Section
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.robustness.attacked_model import AttackedModel
-from qshield_qiskit.robustness.attacks.victim import Images, RememberingVictim, Victim
+from qshield_qiskit.robustness.attacks.victim import Images, RememberingVictim, SteepVictim, Victim
 
 Norm = Literal["linf", "l2", "l0"]
 
@@ -73,6 +73,10 @@ class Task:
     def victim(self) -> Victim:
         """Make ART's view of the model."""
         return self._seen_by(Victim)
+
+    def slope(self) -> Victim:
+        """Make ART's view of the model for an attack that goes along the gradient, however small it is."""
+        return self._seen_by(SteepVictim if self.norm == "l2" else Victim)
 
     def scores(self) -> Victim:
         """Make ART's view of the model for an attack that asks for logits alone, and for the same ones again."""

@@ -27,7 +27,7 @@ class FGSM(Attack):
     def generate(self, task: Task) -> Images:
         """Take the step."""
         attack = FastGradientMethod(
-            task.victim(),
+            task.slope(),
             norm=task.art_norm,
             eps=task.radius,
             eps_step=task.radius,
@@ -67,7 +67,7 @@ class PGD(SteppedAttack):
     def generate(self, task: Task) -> Images:
         """Go uphill, and back into the ball, step by step."""
         attack = ProjectedGradientDescent(
-            task.victim(),
+            task.slope(),
             norm=task.art_norm,
             eps=task.radius,
             eps_step=self.step(task.radius),
@@ -98,7 +98,7 @@ class MIM(SteppedAttack):
     def generate(self, task: Task) -> Images:
         """Go along the accumulated gradient."""
         attack = MomentumIterativeMethod(
-            task.victim(),
+            task.slope(),
             norm=task.art_norm,
             eps=task.radius,
             eps_step=self.step(task.radius),

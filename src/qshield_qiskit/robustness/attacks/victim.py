@@ -84,6 +84,21 @@ class Victim(PyTorchClassifier):  # type: ignore[misc]
         return cast("NDArray[np.float32]", torch.stack(gradients, dim=1).cpu().numpy())
 
 
+class SteepVictim(Victim):
+    """A view whose gradients of the loss are as large as single precision can square, for steps in L2.
+
+    Where a model is sure, they are 1e-20 and less: ART's norm of them is 0, and its step none.
+    """
+
+    def loss_gradient(self, *args: Any, **kwargs: Any) -> Any:
+        """Give each image's gradient over its largest entry, (B, C, H, W); an array, or a tensor to a tensor."""
+        given = super().loss_gradient(*args, **kwargs)
+        gradient = torch.as_tensor(given)
+        largest = gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
+        steep = gradient / torch.where(largest > 0, largest, 1)
+        return steep if isinstance(given, Tensor) else steep.numpy()
+
+
 class RememberingVictim(Victim):
     """A view that puts no image to the model whose answer it still has: ART's Square asks three times for each.
 
