@@ -216,6 +216,12 @@ def test_images_and_labels_of_any_kind():
     assert run(trained_cnn(2), "pgd", data=(two[0], two[1].bool())).asr == 1
 
 
+def test_the_median_of_two_lies_between_them():
+    outcome = run(trained_cnn(), "cw_l2", n=2)
+    assert outcome.fooled.all()
+    assert outcome.median("l2") == pytest.approx(float(outcome.l2.mean()))
+
+
 @pytest.mark.parametrize("surroundings", [torch.no_grad, torch.inference_mode])
 def test_an_attack_differentiates_wherever_it_is_called(surroundings):
     model = trained_cnn()

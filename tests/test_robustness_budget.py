@@ -132,6 +132,23 @@ def test_a_watch_knows_whose_example_it_sees():
     torch.testing.assert_close(seen.examples, torch.cat([images[:1] + 0.09, images[1:] - 0.02]))
 
 
+def test_a_watch_keeps_the_smallest_however_small():
+    torch.manual_seed(0)
+    images = 0.2 + 0.6 * torch.rand(40, 1, 16, 16)
+    way = torch.randn_like(images) / 16
+    watch = Watch(images, torch.zeros(40, dtype=torch.long), "l2", None, targeted=False)
+    for length in (0.006, 0.005, 0.004, 0.003, 0.002):
+        watch.look(images + length * way, torch.eye(3)[[1] * 40])
+    torch.testing.assert_close(watch.seen().examples, images + 0.002 * way, rtol=0, atol=1e-6)
+
+
+def test_equal_images_own_an_example_together():
+    images = torch.full((3, 1, 2, 2), 0.5)
+    watch = Watch(images, torch.tensor([0, 0, 2]), "linf", 0.1, targeted=False)
+    watch.look(images[:1] + 0.05, torch.eye(3)[[2]])
+    assert watch.seen().fooled.tolist() == [True, True, False]  # the third is a 2 to begin with
+
+
 def test_a_targeted_watch_waits_for_the_target():
     image = torch.zeros(1, 1, 2, 2)
     watch = Watch(image, torch.tensor([2]), "l2", 1.0, targeted=True)

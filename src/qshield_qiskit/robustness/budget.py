@@ -8,9 +8,13 @@ import torch
 from torch import Tensor
 
 from qshield_qiskit.errors import BudgetSpent
+from qshield_qiskit.robustness.outcome import sizes
 
 TOLERANCE = 1e-6
 """By how much rounding may leave the ball or the bounds."""
+
+EXACT = "donot_use_mm_for_euclid_dist"
+"""How distances are taken: by products of matrices short ones cancel, and the nearest may be another."""
 
 
 class QueriesSpent(BudgetSpent):
@@ -29,7 +33,7 @@ class Watch:
     """Remember the best adversarial example of every image among the images that an attack puts to the model.
 
     Library attacks hand over their examples at their end only, and not at all when they are cut short. Which image an
-    example belongs to is told by distance: the nearest one.
+    example belongs to is told by distance: the nearest one, or all that are equally near.
 
     Args:
         images: (B, C, H, W), [0, 1]: what is attacked.
@@ -52,23 +56,17 @@ class Watch:
         """Take note of images (Q, C, H, W) and what the model made of them, (Q, K)."""
         queried, predicted = queried.detach().float().cpu(), logits.detach().argmax(1).cpu()
         flat, images = queried.flatten(1), self._images.flatten(1)
-        distances = torch.cdist(flat, images)  # (Q, B), L2
-        sizes, owners = distances.min(1)
-        arrived = predicted == self._classes[owners]
-        won = arrived if self._targeted else ~arrived
+        distances = torch.cdist(flat, images, compute_mode=EXACT)  # (Q, B), L2
+        # Equal images have the same distance, and own an example together.
+        rows, owners = torch.nonzero(distances == distances.amin(1, keepdim=True), as_tuple=True)
+        won = (predicted[rows] == self._classes[owners]) == self._targeted
+        won &= ((flat.amin(1) >= -TOLERANCE) & (flat.amax(1) <= 1 + TOLERANCE))[rows]
         if self._epsilon is not None:
-            change = flat - images[owners]
-            extent = {
-                "linf": change.abs().amax(1),
-                "l2": change.norm(dim=1),
-                "l0": (change != 0).float().sum(1),
-            }[self._norm]
+            extent = sizes(self._images[owners], queried[rows])[self._norm]
             won &= extent <= self._epsilon * (1 + TOLERANCE) + TOLERANCE
-        won &= (flat.amin(1) >= -TOLERANCE) & (flat.amax(1) <= 1 + TOLERANCE)
-        for row in torch.nonzero(won).squeeze(1).tolist():
-            owner = int(owners[row])
-            if sizes[row] < self._size[owner]:
-                self._size[owner] = sizes[row]
+        for row, owner in zip(rows[won].tolist(), owners[won].tolist(), strict=True):
+            if distances[row, owner] < self._size[owner]:
+                self._size[owner] = distances[row, owner]
                 self._examples[owner], self._predicted[owner] = queried[row], predicted[row]
 
     def seen(self) -> Sighting:

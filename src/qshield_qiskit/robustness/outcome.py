@@ -69,7 +69,7 @@ class Outcome:
     def median(self, norm: str) -> float | None:
         """Give the median norm of the successful perturbations, None if there are none."""
         sizes: Tensor = getattr(self, norm)[self.fooled]
-        return float(sizes.median()) if len(sizes) else None
+        return float(sizes.quantile(0.5)) if len(sizes) else None
 
 
 def sizes(images: Tensor, examples: Tensor) -> dict[str, Tensor]:
