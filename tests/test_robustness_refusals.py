@@ -6,6 +6,7 @@ import pytest
 import torch
 from classifiers import (
     images_and_labels,
+    small_cnn,
     trained_cnn,
 )
 from torch import nn
@@ -27,6 +28,15 @@ IMAGES, LABELS = images_and_labels(4)
         ({"epsilon": float("nan")}, "nan"),
         ({"epsilon": float("inf")}, "inf"),
         ({"epsilon": 0, "norm": "l2"}, "above 0"),
+        ({"epsilon": float("inf"), "norm": "l2"}, "attack.epsilon=inf"),
+        ({"epsilon": "0.1"}, "attack.epsilon='0.1'"),
+        ({"max_queries": -1}, "attack.max_queries=-1"),
+        ({"max_queries": 0}, "attack.max_queries=0"),
+        ({"labels": LABELS + 70}, "0 to 9"),
+        ({"labels": LABELS + 70, "target": "likely"}, "0 to 9"),
+        ({"labels": LABELS - 10}, "0 to 9"),
+        ({"source": small_cnn(num_classes=4).eval()}, "source: it turns an image into logits of (1, 4)"),
+        ({"differentiable": small_cnn(num_classes=4).eval()}, "differentiable: it turns"),
         ({"name": "pdg"}, "did you mean pgd"),
         ({"parameters": {"step": 3}}, "did you mean steps"),
         ({"parameters": {"steps": 0}}, "steps=0"),

@@ -68,9 +68,9 @@ class AttackSettings(Section):
         largest = 1 if self.norm in {None, "linf"} else sys.float_info.max
         fit = all(0 < radius <= largest or (curve and radius == 0) for radius in radii)
         if not fit or not any(radii):
-            at_most = " and at most 1" if largest == 1 else ""
+            at_most, or_else = (" and at most 1", ", or attack.norm=l2") if largest == 1 else ("", "")
             raise ValueError(
-                f"attack.epsilon={self.epsilon}: expected more than 0{at_most}, in pixel values; try 8/255"
+                f"attack.epsilon={self.epsilon}: expected more than 0{at_most}, in pixel values; try 8/255{or_else}"
             )
         return radii
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from numbers import Real
 from typing import Any
 
 import torch
@@ -79,11 +81,10 @@ def attack(
     check_images(images, labels)
     if batch_size < 1:
         raise InputError(f"attack.batch_size={batch_size}: expected 1 image or more")
+    if max_queries is not None and max_queries < 1:
+        raise InputError(f"attack.max_queries={max_queries}: expected 1 image or more")
     labels = labels.long()
-    measure = _norm(name, method, norm)
-    _check_epsilon(name, method, epsilon, measure)
-    if target is not None and not method.can_target:
-        raise InputError(f"attack {name} cannot aim at a class; leave attack.target out, or try pgd")
+    measure = check_method(name, method, epsilon, norm, target)
     start = time.perf_counter()
     models = [model, *(each for each in (source, differentiable) if each is not None)]
     with (
@@ -95,6 +96,10 @@ def attack(
         judge = AttackedModel(model, eot=eot)
         logits = predict(judge, images, batch_size)
         _check_logits(logits, len(images))
+        _check_labels(labels, logits.shape[1])
+        for role, other in (("source", source), ("differentiable", differentiable)):
+            if other is not None:
+                _check_other(role, predict(AttackedModel(other), images[:1], 1), logits.shape[1])
         method.check_classes(name, logits.shape[1])
         classes, correct = _goals(logits, labels, target)
         ball = epsilon if method.bounded else None
@@ -161,6 +166,28 @@ def check_images(images: Tensor, labels: Tensor) -> None:
         )
 
 
+def check_method(
+    name: str, method: Attack, epsilon: float | None, norm: str | None, target: str | int | None
+) -> Norm:
+    """Give the norm that an attack works in.
+
+    Args:
+        name: Of the attack.
+        method: The attack.
+        epsilon: Radius of the ball.
+        norm: What was asked for, None for the attack's first.
+        target: As for `attack`.
+
+    Raises:
+        InputError: The attack does not know this norm or such a ball, or cannot aim at a class.
+    """
+    measure = _norm(name, method, norm)
+    _check_epsilon(name, method, epsilon, measure)
+    if target is not None and not method.can_target:
+        raise InputError(f"attack {name} cannot aim at a class; leave attack.target out, or try pgd")
+    return measure
+
+
 def _goals(logits: Tensor, labels: Tensor, target: str | int | None) -> tuple[Tensor, Tensor]:
     """Give the class to leave, or to arrive at, and which images are attacked, each (N,)."""
     labels = labels.to(logits.device)
@@ -191,10 +218,10 @@ def _norm(name: str, method: Attack, norm: str | None) -> Norm:
 def _check_epsilon(name: str, method: Attack, epsilon: float | None, norm: str) -> None:
     if not method.bounded:
         return
-    largest = 1 if norm == "linf" else float("inf")
-    if epsilon is None or not 0 < epsilon <= largest:
+    known = isinstance(epsilon, Real) and math.isfinite(epsilon)
+    if not known or not 0 < epsilon <= (1 if norm == "linf" else math.inf):
         raise InputError(
-            f"attack.epsilon={epsilon}: {name} needs a radius above 0"
+            f"attack.epsilon={epsilon!r}: {name} needs a radius above 0"
             f"{' and up to 1, in pixel values' if norm == 'linf' else ''}; try 0.1 or 8/255"
         )
 
@@ -209,4 +236,21 @@ def _check_logits(logits: Tensor, count: int) -> None:
     if bool((logits >= 0).all() and (logits <= 1).all() and ((sums - 1).abs() < 1e-3).all()):
         raise InputError(
             "the model returns probabilities, but attacks need logits; return their logarithms, log_softmax"
+        )
+
+
+def _check_labels(labels: Tensor, num_classes: int) -> None:
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= num_classes:
+        raise InputError(
+            f"labels from {low} to {high}: the model has logits of {num_classes} classes, 0 to {num_classes - 1}"
+        )
+
+
+def _check_other(role: str, logits: Tensor, num_classes: int) -> None:
+    """Refuse a model beside the attacked one that has other classes."""
+    if logits.shape != (1, num_classes):
+        raise InputError(
+            f"{role}: it turns an image into logits of {tuple(logits.shape)}, but the attacked model has "
+            f"{num_classes} classes; take one of the same classes"
         )
