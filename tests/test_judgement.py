@@ -340,6 +340,14 @@ def test_targets_and_norms_leave_out_attacks_that_cannot(run):
     assert "square works in linf" in refused(run, *FEW, "attack=square", "attack.norm=l2")
 
 
+def test_an_attack_that_was_named_is_not_left_out(run):
+    """Nor does anything run before that is said."""
+    assert "square works in linf" in refused(run, *FEW, "attack=pgd,square", "attack.norm=l2")
+    assert "square works in linf" in refused(run, *FEW, "attack=quick,square", "attack.norm=l2")
+    assert "deepfool cannot aim" in refused(run, *FEW, "attack=fgsm, deepfool", "attack.target=likely")
+    assert not (run.folder.path / "robustness.json").exists()
+
+
 @pytest.mark.parametrize(
     ("dotted", "says"),
     [

@@ -13,8 +13,8 @@ from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.outcomes import identity, keep_outcome, presets
 from qshield_qiskit.reporting.recording import find_row, put_row, put_worst_cases
 from qshield_qiskit.reporting.robustness import VERDICT
-from qshield_qiskit.robustness.attacking import attack
-from qshield_qiskit.robustness.attacks import choose, default_norms
+from qshield_qiskit.robustness.attacking import attack, check_method
+from qshield_qiskit.robustness.attacks import Attack, choose, default_norms
 from qshield_qiskit.robustness.verdict import verdict
 from qshield_qiskit.runs import Run
 from qshield_qiskit.subjects import KEYS, Subject, backend_options, subject
@@ -56,10 +56,9 @@ def attack_run(
     target = subject(run, dotted, lambda settings: settings.attack.images, MOST_ATTACKED, terms)
     settings = target.settings.attack
     chosen = choose(settings.name, settings.preset, settings.options, target.model.num_classes)
-    if settings.norm is not None:
-        chosen = {name: method for name, method in chosen.items() if settings.norm in method.norms} or chosen
-    if settings.target is not None:
-        chosen = {name: method for name, method in chosen.items() if method.can_target} or chosen
+    chosen = {name: method for name, method in chosen.items() if _is_wanted(name, method, settings)} or chosen
+    for name, method in chosen.items():
+        check_method(name, method, max(settings.radii()), settings.norm, settings.target)
     maker = None if source is None else _source_model(source, target)
     stand_in = target.stand_in()
     rows: list[Row] = []
@@ -94,6 +93,13 @@ def attack_run(
                 )
                 rows.append(keep_outcome(run, outcome, target, source))
     return rows + put_worst_cases(run.folder, rows)
+
+
+def _is_wanted(name: str, method: Attack, settings: AttackSettings) -> bool:
+    """Say whether an attack was named itself, or comes from a preset and can do what is asked for."""
+    if name in [part.strip() for part in settings.name.split(",")]:
+        return True
+    return settings.norm in {None, *method.norms} and (settings.target is None or method.can_target)
 
 
 def judge_run(
