@@ -66,6 +66,7 @@ def test_the_same_seed_gives_the_same_images_bit_for_bit(name):
     other = run(model, name, epsilon=epsilon, seed=4)
     if name != "ensemble":  # which is random only where its first members fail
         assert torch.equal(first.examples, other.examples) == (name not in RANDOM)
+        assert (ATTACKS[name].starts_once is None) == (name in RANDOM)
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -43,6 +43,9 @@ IMAGES, LABELS = images_and_labels(4)
         ({"parameters": {"step_size": float("nan")}}, "step_size"),
         ({"parameters": {"steps": "many"}}, "steps"),
         ({"name": "ensemble", "parameters": {"restarts": 2}}, "restarts=2"),
+        ({"name": "fgsm", "parameters": {"restarts": 3}}, "restarts=3: it draws nothing"),
+        ({"name": "mim", "parameters": {"restarts": 3}}, "restarts=3: it draws nothing"),
+        ({"name": "cw_l2", "parameters": {"restarts": 3}}, "restarts=3: it draws nothing"),
         ({"norm": "l0"}, "linf and l2"),
         ({"norm": "l7"}, "attack.norm=l7"),
         ({"target": "nearest"}, "likely, unlikely or a class"),
@@ -102,6 +105,8 @@ def test_presets_and_names_resolve_to_attacks():
         "apgd": {"restarts": 1, "steps": 7},
     }
     assert choose("fgsm,pgd", "standard", {"steps": 3}, 10)["fgsm"].model_dump() == {"restarts": 1}
+    quick = choose("quick", "standard", {"restarts": 3}, 10)  # for those that can
+    assert {name for name, method in quick.items() if method.restarts == 3} == {"pgd", "apgd", "square"}
 
 
 @pytest.mark.parametrize(
@@ -112,6 +117,7 @@ def test_presets_and_names_resolve_to_attacks():
         ("standrd", "standard", {}, 10, "did you mean standard"),
         ("pgd,apgd", "standard", {"proposals": 3}, 10, "proposals"),
         ("pgd", "standard", {"steps": -1}, 10, "steps=-1"),
+        ("fgsm,mim", "standard", {"restarts": 3}, 10, "restarts"),
         ("apgd_dlr", "standard", {}, 2, "needs 3 classes"),
         ("", "standard", {}, 10, "no such attack"),
     ],

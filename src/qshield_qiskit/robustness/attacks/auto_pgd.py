@@ -203,6 +203,8 @@ class TargetedAPGD(APGDDLR):
 
     can_target: ClassVar[bool] = False
 
+    restarts: Steps = 1
+    """Times that it starts anew, each on the images that are still standing."""
     rank: Steps = 1
     """Which wrong class is aimed at, 1 for the likeliest."""
 

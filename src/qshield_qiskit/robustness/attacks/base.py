@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from qshield_qiskit.config import Section
 from qshield_qiskit.errors import InputError
@@ -20,6 +20,9 @@ from qshield_qiskit.robustness.attacks.victim import Images, RememberingVictim, 
 Norm = Literal["linf", "l2", "l0"]
 
 Steps = Annotated[int, Field(ge=1)]
+
+DRAWS_NOTHING = "it draws nothing, and would end where it ended before; leave it at 1"
+"""Why some attacks start once."""
 
 PROBED = 8
 """Images that show whether a model answers alike every time."""
@@ -101,12 +104,26 @@ class Attack(Section, ABC):
     min_classes: ClassVar[int] = 2
     """How many classes it needs."""
 
+    starts_once: ClassVar[str | None] = None
+    """Why it cannot be restarted; None if every start finds something else."""
+
     restarts: Steps = 1
     """Times that it starts anew, each on the images that are still standing."""
+
+    @model_validator(mode="after")
+    def _restarts_if_it_can(self) -> Self:
+        if self.restarts != 1 and self.starts_once is not None:
+            raise ValueError(f"restarts={self.restarts}: {self.starts_once}")
+        return self
 
     @abstractmethod
     def generate(self, task: Task) -> Images:
         """Perturb the images once, (B, C, H, W), in [0, 1]; an image on which it fails comes back in any state."""
+
+    @classmethod
+    def options(cls) -> set[str]:
+        """List the parameters that may differ from their defaults."""
+        return set(cls.model_fields) - (set() if cls.starts_once is None else {"restarts"})
 
     @classmethod
     def check_classes(cls, name: str, num_classes: int) -> None:

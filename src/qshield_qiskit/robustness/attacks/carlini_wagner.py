@@ -14,7 +14,7 @@ from art.attacks.evasion import CarliniL2Method
 
 from qshield_qiskit.config import NotNegative, Positive, Probability
 from qshield_qiskit.robustness.attacks.adam_search import CarliniWagnerAdamL2, CarliniWagnerAdamLInf
-from qshield_qiskit.robustness.attacks.base import Attack, Norm, Steps, Task
+from qshield_qiskit.robustness.attacks.base import DRAWS_NOTHING, Attack, Norm, Steps, Task
 from qshield_qiskit.robustness.attacks.victim import Images
 
 
@@ -27,6 +27,7 @@ class CarliniWagnerL2(Attack):
 
     norms: ClassVar[tuple[Norm, ...]] = ("l2",)
     bounded: ClassVar[bool] = False
+    starts_once: ClassVar[str | None] = DRAWS_NOTHING
 
     optimiser: Literal["adam", "line_search"] = "adam"
     """How each step is found: by Adam on the pixels, or by ART's line search in tanh space."""
@@ -78,6 +79,7 @@ class CarliniWagnerLInf(Attack):
 
     norms: ClassVar[tuple[Norm, ...]] = ("linf",)
     bounded: ClassVar[bool] = False
+    starts_once: ClassVar[str | None] = DRAWS_NOTHING
 
     descents: Steps = 20
     """How often the largest change is lowered."""

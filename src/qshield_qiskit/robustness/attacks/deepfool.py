@@ -7,7 +7,7 @@ from typing import ClassVar
 from art.attacks.evasion import DeepFool as ArtDeepFool
 
 from qshield_qiskit.config import NotNegative
-from qshield_qiskit.robustness.attacks.base import Attack, Norm, Steps, Task
+from qshield_qiskit.robustness.attacks.base import DRAWS_NOTHING, Attack, Norm, Steps, Task
 from qshield_qiskit.robustness.attacks.victim import Images
 
 
@@ -21,6 +21,7 @@ class DeepFool(Attack):
     norms: ClassVar[tuple[Norm, ...]] = ("l2",)
     bounded: ClassVar[bool] = False
     can_target: ClassVar[bool] = False
+    starts_once: ClassVar[str | None] = DRAWS_NOTHING
 
     steps: Steps = 50
     """Most steps."""

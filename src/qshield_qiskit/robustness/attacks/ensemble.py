@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
-from pydantic import model_validator
 
 from qshield_qiskit.robustness.attacks.auto_pgd import APGD, TargetedAPGD
 from qshield_qiskit.robustness.attacks.base import Attack, Norm, Steps, Task
@@ -35,6 +34,7 @@ class Ensemble(Attack):
 
     can_target: ClassVar[bool] = False
     norms: ClassVar[tuple[Norm, ...]] = ("linf",)
+    starts_once: ClassVar[str | None] = "the ensemble's members start once each; try steps=200"
 
     steps: Steps = 100
     """Steps of both APGDs."""
@@ -44,14 +44,6 @@ class Ensemble(Attack):
     """Rounds of the minimum-norm attack."""
     proposals: Steps = 1000
     """Patches that Square tries."""
-
-    @model_validator(mode="after")
-    def _no_restarts(self) -> Ensemble:
-        if self.restarts != 1:
-            raise ValueError(
-                f"restarts={self.restarts}: the ensemble's members start once each; try steps=200"
-            )
-        return self
 
     def rounds(self, num_classes: int) -> Iterator[Attack]:
         """List the members; the DLR loss needs three classes."""

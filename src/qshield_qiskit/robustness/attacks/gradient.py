@@ -8,7 +8,7 @@ from art.attacks.evasion import FastGradientMethod, MomentumIterativeMethod, Pro
 
 from qshield_qiskit.config import NotNegative
 from qshield_qiskit.config.defence import StepSize
-from qshield_qiskit.robustness.attacks.base import Attack, Norm, Steps, Task
+from qshield_qiskit.robustness.attacks.base import DRAWS_NOTHING, Attack, Norm, Steps, Task
 from qshield_qiskit.robustness.attacks.victim import Images
 
 ROUND_TRIP = 2.5
@@ -23,6 +23,7 @@ class FGSM(Attack):
     """
 
     norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2")
+    starts_once: ClassVar[str | None] = DRAWS_NOTHING
 
     def generate(self, task: Task) -> Images:
         """Take the step."""
@@ -89,6 +90,7 @@ class MIM(SteppedAttack):
     """
 
     norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2")
+    starts_once: ClassVar[str | None] = DRAWS_NOTHING
 
     steps: Steps = 50
     """Number of steps."""

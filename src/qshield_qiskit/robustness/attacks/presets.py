@@ -117,12 +117,12 @@ def choose(names: str, preset: str, options: dict[str, Any], num_classes: int) -
             ATTACKS[name].check_classes(name, num_classes)
         else:
             raise unknown("attack", name, [*ATTACKS, *PRESETS])
-    known = {parameter for name in wanted for parameter in ATTACKS[name].model_fields}
+    known = {parameter for name in wanted for parameter in ATTACKS[name].options()}
     for option in options:
         if option not in known:
             raise unknown(f"parameter of {', '.join(wanted)}", option, known)
     return {
-        name: build(name, parameters | {k: v for k, v in options.items() if k in ATTACKS[name].model_fields})
+        name: build(name, parameters | {k: v for k, v in options.items() if k in ATTACKS[name].options()})
         for name, parameters in wanted.items()
     }
 
