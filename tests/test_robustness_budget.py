@@ -24,8 +24,8 @@ def test_no_attack_asks_more_than_it_may(name):
 
 
 def test_what_was_found_before_the_end_counts():
-    whole = run(trained_cnn(), "square", parameters={"proposals": 400}, epsilon=0.4)
-    part = run(trained_cnn(), "square", parameters={"proposals": 400}, epsilon=0.4, max_queries=150)
+    whole = run(trained_cnn(), "square", parameters={"proposals": 400}, epsilon=0.2)
+    part = run(trained_cnn(), "square", parameters={"proposals": 400}, epsilon=0.2, max_queries=150)
     assert 0 < int(part.fooled.sum()) < int(whole.fooled.sum())
     assert "attack.max_queries=150 is spent" in part.weak
     assert whole.weak is None
@@ -54,7 +54,7 @@ class Refusing(nn.Module):
 @pytest.mark.parametrize("watch", [False, True])
 def test_a_devices_budget_ends_an_attack_as_well(watch):
     model = Refusing(trained_cnn(), after=12 + 150)
-    outcome = run(model, "square", parameters={"proposals": 400}, epsilon=0.4, watch=watch)
+    outcome = run(model, "square", parameters={"proposals": 400}, epsilon=0.2, watch=watch)
     once = "; every success was seen once only" if watch else ""
     assert outcome.weak == f"backend.max_qpu_seconds=1 is spent; go on with more{once}"
     assert bool(outcome.fooled.any()) == watch
@@ -102,7 +102,7 @@ class Unmoved(nn.Module):
 
 def test_what_fools_the_source_of_a_transfer_before_the_end_need_not_fool_the_target():
     images, labels = images_and_labels(12)
-    spent = {"parameters": {"proposals": 400}, "epsilon": 0.4, "max_queries": 150}
+    spent = {"parameters": {"proposals": 400}, "epsilon": 0.2, "max_queries": 150}
     direct = run(trained_cnn(), "square", **spent)
     transferred = run(Unmoved(images, labels), "square", source=trained_cnn(), **spent)
     assert direct.fooled.any()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 import time
 from numbers import Real
 from typing import Any
@@ -215,11 +215,11 @@ def _norm(name: str, method: Attack, norm: str | None) -> Norm:
     raise InputError(f"attack.norm={norm}: {name} works in {' and '.join(method.norms)}")
 
 
-def _check_epsilon(name: str, method: Attack, epsilon: float | None, norm: str) -> None:
+def _check_epsilon(name: str, method: Attack, epsilon: Any, norm: str) -> None:
     if not method.bounded:
         return
-    known = isinstance(epsilon, Real) and math.isfinite(epsilon)
-    if not known or not 0 < epsilon <= (1 if norm == "linf" else math.inf):
+    largest = 1 if norm == "linf" else sys.float_info.max
+    if not isinstance(epsilon, Real) or not 0 < float(epsilon) <= largest:
         raise InputError(
             f"attack.epsilon={epsilon!r}: {name} needs a radius above 0"
             f"{' and up to 1, in pixel values' if norm == 'linf' else ''}; try 0.1 or 8/255"

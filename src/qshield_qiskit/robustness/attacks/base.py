@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from qshield_qiskit.config import Section
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.robustness.attacked_model import AttackedModel
-from qshield_qiskit.robustness.attacks.victim import Images, RememberingVictim, SteepVictim, Victim
+from qshield_qiskit.robustness.attacks.victim import Images, SteepVictim, Victim
 
 Norm = Literal["linf", "l2", "l0"]
 
@@ -81,10 +81,9 @@ class Task:
         """Make ART's view of the model for an attack that goes along the gradient, however small it is."""
         return self._seen_by(SteepVictim if self.norm == "l2" else Victim)
 
-    def scores(self) -> Victim:
-        """Make ART's view of the model for an attack that asks for logits alone, and for the same ones again."""
-        probe = torch.as_tensor(self.images[:PROBED])
-        return self._seen_by(RememberingVictim if self.model.repeats_itself(probe) else Victim)
+    def is_answered_alike(self) -> bool:
+        """Say whether the model gives the same images the same logits when asked again."""
+        return self.model.repeats_itself(torch.as_tensor(self.images[:PROBED]))
 
     def _seen_by(self, view: type[Victim]) -> Victim:
         return view(self.model, self.images.shape[1:], self.num_classes, batch_size=self.batch_size)

@@ -5,19 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from art.attacks.attack import EvasionAttack
-from art.attacks.evasion import PixelAttack, SquareAttack
+from art.attacks.evasion import PixelAttack
 from art.attacks.evasion.pixel_threshold import differential_evolution
 from pydantic import Field
 from scipy.special import log_softmax
 
-from qshield_qiskit.errors import InputError
 from qshield_qiskit.robustness.attacks.base import Attack, Norm, Steps, Task
-from qshield_qiskit.robustness.attacks.square_l2 import SquareSearchL2
+from qshield_qiskit.robustness.attacks.square_search import SquareSearch, SquareSearchL2, SquareSearchLInf
 from qshield_qiskit.robustness.attacks.victim import Images
-
-SMALLEST_SIDE = 4
-"""Square needs room to move its squares."""
 
 
 class Square(Attack):
@@ -30,6 +25,8 @@ class Square(Attack):
     norms: ClassVar[tuple[Norm, ...]] = ("linf",)
     white_box: ClassVar[bool] = False
     can_target: ClassVar[bool] = False
+    search: ClassVar[type[SquareSearch]] = SquareSearchLInf
+    """What proposes its patches."""
 
     proposals: Steps = 1000
     """Patches that are tried."""
@@ -38,46 +35,21 @@ class Square(Attack):
 
     def generate(self, task: Task) -> Images:
         """Run it on the whole batch."""
-        height, width = task.images.shape[2:]
-        if min(height, width) < SMALLEST_SIDE:
-            raise InputError(
-                f"attack square needs images of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, "
-                f"but these have {height} x {width}; try pgd or hopskipjump"
-            )
-        images: Images = self.search(task).generate(task.images, task.one_hot)
-        return images.astype(np.float32)
-
-    def search(self, task: Task) -> EvasionAttack:
-        """Make ART's method."""
-        return SquareAttack(
-            task.scores(),
-            norm=task.art_norm,
-            max_iter=self.proposals,
+        search = self.search(
+            task.victim(),
             eps=task.radius,
-            p_init=min(self.initial_fraction, _largest_fraction(*task.images.shape[2:])),
-            nb_restarts=1,
-            batch_size=task.batch_size,
-            verbose=False,
+            max_iter=self.proposals,
+            p_init=self.initial_fraction,
+            steady=task.is_answered_alike(),
         )
-
-
-def _largest_fraction(height: int, width: int) -> float:
-    """Give the share of the pixels whose square, of odd side, has room to move in both directions."""
-    side = min(height, width) - 1
-    side -= 1 - side % 2
-    return (side + 0.49) ** 2 / (height * width)
+        return search.generate(task.images, task.one_hot)
 
 
 class SquareL2(Square):
     """Square in the L2 norm."""
 
     norms: ClassVar[tuple[Norm, ...]] = ("l2",)
-
-    def search(self, task: Task) -> EvasionAttack:
-        """Make our own method."""
-        return SquareSearchL2(
-            task.scores(), eps=task.radius, max_iter=self.proposals, p_init=self.initial_fraction
-        )
+    search: ClassVar[type[SquareSearch]] = SquareSearchL2
 
 
 class PixelSearch(PixelAttack):  # type: ignore[misc]

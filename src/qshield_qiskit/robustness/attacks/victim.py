@@ -18,9 +18,6 @@ Images = NDArray[np.float32]
 BOUNDS = (0.0, 1.0)
 """Smallest and largest pixel value."""
 
-REMEMBERED = 3
-"""Batches whose answers are remembered, where any are."""
-
 
 class Victim(PyTorchClassifier):  # type: ignore[misc]
     """ART's view of a model.
@@ -97,26 +94,3 @@ class SteepVictim(Victim):
         largest = gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
         steep = gradient / torch.where(largest > 0, largest, 1)
         return steep if isinstance(given, Tensor) else steep.numpy()
-
-
-class RememberingVictim(Victim):
-    """A view that puts no image to the model whose answer it still has: ART's Square asks three times for each.
-
-    It is for models that answer alike every time: a lucky draw of a random one would be believed for ever.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._answers: dict[bytes, NDArray[np.float32]] = {}
-
-    def predict(self, x: Any, batch_size: int = 128, **ignored: Any) -> NDArray[np.float32]:
-        """Give the logits (B, K) of images; those that were asked for lately cost nothing."""
-        images = np.asarray(x, dtype=np.float32)
-        keys = [image.tobytes() for image in images]
-        new = {key: row for row, key in enumerate(keys) if key not in self._answers}
-        if new:
-            self._answers |= zip(new, super().predict(images[list(new.values())]), strict=True)
-        answers = {key: self._answers.pop(key) for key in dict.fromkeys(keys)}
-        latest = [*self._answers.items(), *answers.items()][-REMEMBERED * len(images) :]
-        self._answers = dict(latest)
-        return np.stack([answers[key] for key in keys])
