@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from functools import lru_cache
 
 import pytest
 import torch
 from classifiers import images_and_labels, trained_cnn, trained_hybrid, training_images
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -25,7 +26,12 @@ from qshield_qiskit.robustness.certificates.affine_form import AffineForm
 from qshield_qiskit.robustness.certificates.ball import Ball
 from qshield_qiskit.robustness.certificates.circuit import bounded_sums, sum_bounds
 from qshield_qiskit.robustness.certificates.margins import MarginBounds
-from qshield_qiskit.robustness.certificates.quantum_noise import Privacy, announced, depolarising_share
+from qshield_qiskit.robustness.certificates.quantum_noise import (
+    Privacy,
+    announced,
+    depolarising_share,
+    ratio_beyond,
+)
 from qshield_qiskit.robustness.certificates.smoothing import SmoothedClassifier
 
 DIGIT = (1, 8, 8)
@@ -327,9 +333,7 @@ def test_depolarising_noise_at_the_end_is_read_off_exactly(num_qubits, q):
     coefficients = torch.einsum("oij,pji->op", effects.to(paulis.dtype), paulis).real / size
     assert depolarising_share(coefficients, num_qubits) == pytest.approx(q)
     privacy = Privacy(q, size)
-    assert privacy.epsilon(0.3) == pytest.approx(math.log(1 + size * (1 - q) * 0.3 / q))
-    ratio = math.exp(2 * privacy.epsilon(0.01))
-    assert privacy.distance(ratio) == pytest.approx(0.01)
+    assert privacy.distance((1 + size * (1 - q) * 0.01 / q) ** 2) == pytest.approx(0.01)
     assert privacy.distance(1.0) == privacy.distance(0.5) == 0
     assert Privacy(1.0, size).distance(1.1) == math.inf
 
@@ -349,7 +353,7 @@ def test_outcomes_of_close_states_are_as_private_as_promised(channel):
     moved = x + 0.05 * torch.randn(200, 6, generator=generator, dtype=torch.float64)
     ratios = network.evaluate(moved, weights) / network.evaluate(x, weights)
     distance = (moved - x).abs().sum(1) / 2
-    promised = torch.tensor([Privacy(share, 4).epsilon(min(1.0, float(d))) for d in distance])
+    promised = (4 * (1 - share) / share * distance.clamp(max=1.0)).log1p()
     assert (ratios.log() <= promised[:, None]).all()
 
 
@@ -359,14 +363,73 @@ def test_announcing_a_class_changes_no_difference_between_classes():
         torch.randn(4, 8, generator=generator).double(),
         torch.randn(4, generator=generator).double(),
     )
-    chances = announced(weight, bias)
+    chances, worth = announced(weight, bias)
     assert (chances >= 0).all()
     assert (chances.sum(0) <= 1 + 1e-12).all()
     outcomes = torch.rand(50, 8, generator=generator).double()
     outcomes = outcomes / outcomes.sum(1, keepdim=True)
     scores = outcomes @ weight.T + bias
     ratio = (scores[:, :1] - scores[:, 1:]) / (outcomes @ (chances[:1] - chances[1:]).T)
-    assert torch.allclose(ratio, ratio[0, 0].expand_as(ratio))
+    assert torch.allclose(ratio, torch.full_like(ratio, worth))
+
+
+@given(st.floats(1e-6, 1), st.floats(0, 1), st.floats(0, 0.5))
+def test_the_ratio_beyond_leaves_the_room_that_was_asked_for(first, second, room):
+    assume(room > 0 or second > 1e-6)
+    factor = math.sqrt(ratio_beyond(first, second, room))
+    assert first / factor - factor * second == pytest.approx(room, abs=1e-9 * (1 + first + factor * second))
+
+
+def near_boundaries(model: nn.Module, lead: float, count: int = 20) -> Tensor:
+    """Images (B, C, H, W) between two others at which a class leads by so many logits in exact arithmetic."""
+    exact, found = copy.deepcopy(model).double(), []
+    images = images_and_labels(2 * count)[0].double()
+    with torch.no_grad():
+        for first, second in zip(images[::2], images[1::2], strict=True):
+            label = int(exact(first[None]).argmax())
+            low, high = 0.0, 1.0
+            for _ in range(40):
+                middle = (low + high) / 2
+                logits = exact(torch.lerp(first, second, middle)[None])[0]
+                leads = logits[label] - logits.index_fill(0, torch.tensor(label), -torch.inf).max() > lead
+                low, high = (middle, high) if leads else (low, middle)
+            if low < 1 - 1e-6:
+                found.append(torch.lerp(first, second, low).float())
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize(
+    ("fusion", "lead", "name"),
+    [
+        ("classical_only", 0.01, "lipschitz"),
+        ("quantum_only", 0.003, "lipschitz"),
+        ("quantum_only", 0.003, "noise"),
+    ],
+)
+def test_large_logits_are_given_the_room_that_they_are_rounded_by(fusion, lead, name):
+    model = hybrid(fusion=fusion, backend="paper_noise", backbone="dnn")
+    last = model.head if fusion == "classical_only" else model.readout
+    with torch.no_grad():
+        last.bias -= model(images_and_labels(40)[0]).mean(0)  # so that each class is named by some
+        last.bias += 1e5
+    images = near_boundaries(model, lead)
+    with torch.no_grad():
+        labels = model(images).argmax(1)
+    certified = certify(model, images, labels, name, norm="linf", symbols=0)[0]
+    assert len(images) > 5
+    for image, label, radius in zip(images, labels, certified.radii.tolist(), strict=True):
+        inside = changed(image, "linf", 0.99 * radius, 60, seed=0).float()
+        with torch.no_grad():
+            assert (model(inside).argmax(1) == label).all()
+
+
+@pytest.mark.parametrize("name", ["lipschitz", "noise"])
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+def test_a_model_of_less_than_single_precision_is_not_certified_by_a_copy_of_more(name, precision):
+    images, labels = images_and_labels(2, 3)
+    model = hybrid(fusion="quantum_only").to(precision)
+    with pytest.raises(DoesNotApplyError, match=rf"{str(precision)[6:]}.*model\.float\(\)"):
+        certify(model, images, labels, name)
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,6 @@ from qshield_qiskit.robustness.certificates.certificate import Certified, DoesNo
 from qshield_qiskit.robustness.certificates.margins import Leads, MarginBounds
 from qshield_qiskit.robustness.certificates.search import largest_radius
 
-TOLERANCE = 1e-4
-"""A lead counts only beyond this many logits: the model itself computes in single precision."""
-
 FIRST_GUESS = 0.005
 """Where the search begins, as a share of the largest radius of interest."""
 
@@ -132,6 +129,7 @@ def _radii(
     image = image.to(bounds.model.head.weight.device)
     most = largest_of_interest(image, norm)
     guess = max(last) if last and max(last) > 0 else FIRST_GUESS * most
+    tolerance = bounds.tolerance(image)
     tried: dict[float, Leads] = {}
     found = []
     for kind in seconds:
@@ -140,17 +138,17 @@ def _radii(
         def margin(radius: float, kind: str = kind) -> float:
             if radius not in tried:
                 tried[radius] = bounds.leads(Ball(image, norm, radius), label)
-            return least_lead(tried[radius], kind)
+            return least_lead(tried[radius], kind) - tolerance
 
-        known = {radius: least_lead(leads, kind) for radius, leads in tried.items()}
+        known = {radius: least_lead(leads, kind) - tolerance for radius, leads in tried.items()}
         found.append(largest_radius(margin, guess, most, known))
         seconds[kind] += time.perf_counter() - start
     return found
 
 
 def least_lead(leads: Leads, kind: str) -> float:
-    """Give the smallest of a class's leads over the others, less the tolerance."""
-    return float((leads.generators if kind == "generators" else leads.transfer).min()) - TOLERANCE
+    """Give the smallest of a class's leads over the others."""
+    return float((leads.generators if kind == "generators" else leads.transfer).min())
 
 
 def largest_of_interest(image: Tensor, norm: Norm) -> float:

@@ -23,6 +23,12 @@ from qshield_qiskit.robustness.certificates.circuit import bounded_sums, exact_n
 from qshield_qiskit.robustness.certificates.layers import through
 from qshield_qiskit.robustness.certificates.projection import project
 
+TOLERANCE = 1e-4
+"""A lead counts only beyond this many logits: the model itself computes in lower precision than the bounds."""
+
+ROUNDINGS = 64
+"""How often the model may round its largest logit, where that is more."""
+
 
 class Leads(NamedTuple):
     """Bounds from below of a class's lead over each other class, (K - 1,), in logits."""
@@ -43,12 +49,18 @@ class MarginBounds:
         new_symbols: How many errors of each layer are followed one by one; see `AffineForm`.
 
     Raises:
-        DoesNotApplyError: A part of it cannot be bounded.
+        DoesNotApplyError: A part of it cannot be bounded, or it computes in less than single precision.
     """
 
     def __init__(self, model: HybridClassifier, new_symbols: int) -> None:
+        precisions = {parameter.dtype for parameter in model.parameters()}
+        for low in precisions - {torch.float32, torch.float64}:
+            raise DoesNotApplyError(
+                f"the model computes in {str(low).removeprefix('torch.')}, which rounds by more than the bounds allow "
+                "for; certify model.float()"
+            )
         self.new_symbols = new_symbols
-        self.smallest = torch.finfo(model.head.weight.dtype).eps
+        self.smallest = max(torch.finfo(precision).eps for precision in precisions)
         self.model = copy.deepcopy(model).double().eval().requires_grad_(False)
         self._bounds: dict[int, tuple[Tensor, Tensor, DerivativeBounds]] = {}
         if not self.has_second_branch:
@@ -73,6 +85,13 @@ class MarginBounds:
         """The circuit that has a say."""
         assert isinstance(self.model.layer, QuantumLayer)
         return self.model.layer
+
+    def tolerance(self, image: Tensor) -> float:
+        """Give how far a class must lead, in logits, for the model's own rounding not to turn an image (C, H, W)."""
+        branches = self.model.branches(image[None].double())
+        logits = [each for each in (branches.classical, branches.quantum) if each is not None]
+        largest = max(float(each.abs().max()) for each in logits)
+        return max(TOLERANCE, ROUNDINGS * self.smallest * largest)
 
     def leads(self, ball: Ball, label: int) -> Leads:
         """Bound a class's lead over every other one, for all images of a ball."""

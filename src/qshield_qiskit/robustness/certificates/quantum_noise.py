@@ -70,10 +70,6 @@ class Privacy:
     share: float
     dimension: int
 
-    def epsilon(self, distance: float) -> float:
-        """Give the privacy budget for states at a trace distance in [0, 1]."""
-        return math.log1p(self.dimension * (1 - self.share) * distance / self.share)
-
     def distance(self, ratio: float) -> float:
         r"""Give the trace distance up to which e^{2 \epsilon} stays below a ratio of class probabilities."""
         if ratio <= 1:
@@ -140,7 +136,7 @@ def depolarising_share(outcomes: Tensor, num_qubits: int) -> float:
     return float(np.clip(shares.min(), 0.0, 1.0)) if possible.any() else 1.0
 
 
-def announced(weight: Tensor, bias: Tensor) -> Tensor:
+def announced(weight: Tensor, bias: Tensor) -> tuple[Tensor, float]:
     """Turn a trained readout into probabilities of announcing each class, without changing which one is ahead.
 
     Outcome by outcome the least score is taken from all classes', which changes no difference between them; what is
@@ -151,11 +147,28 @@ def announced(weight: Tensor, bias: Tensor) -> Tensor:
         bias: (K,).
 
     Returns:
-        (K, O): the probability that class k is announced when outcome o is measured.
+        (K, O): the probability that class k is announced when outcome o is measured; and the logits that a
+        probability of 1 is worth.
     """
     scores = weight + bias[:, None]  # probabilities add up to 1
     scores = scores - scores.amin(dim=0)
-    return scores / scores.sum(dim=0).max().clamp(min=1e-300)
+    worth = scores.sum(dim=0).max().clamp(min=1e-300)
+    return scores / worth, float(worth)
+
+
+def ratio_beyond(first: float, second: float, room: float) -> float:
+    r"""Give the largest e^{2 \epsilon} at which a class still leads by some room, whatever its states tell.
+
+    That is where e^{-\epsilon} first - e^\epsilon second = room; without room, first / second.
+
+    Args:
+        first: Its probability, at least 0.
+        second: That of another class, at least 0.
+        room: At least 0.
+    """
+    root = math.sqrt(room**2 + 4 * max(first, 0.0) * max(second, 0.0))
+    leads = 2 * first / max(room + root, 1e-300)
+    return leads * leads
 
 
 class _Certifier:
@@ -188,9 +201,10 @@ class _Certifier:
         readout = copy.readout
         if isinstance(readout, TrainedReadout):
             weight = readout.weight * readout.in_features
-            self._announced = announced(weight, readout.bias - readout.weight.sum(dim=1))
-        else:
+            self._announced, self._worth = announced(weight, readout.bias - readout.weight.sum(dim=1))
+        else:  # logits are logarithms of these, and differ by more than these do
             self._announced = torch.eye(copy.num_classes, layer.num_outputs, dtype=torch.float64)
+            self._worth = 1.0
 
     def radius(self, norm: Norm, image: Tensor, label: int, last: list[float] | None) -> list[float]:
         """Search the largest radius around one image, (C, H, W)."""
@@ -202,7 +216,8 @@ class _Certifier:
         angles = branches.angles[0]
         chances = self._announced.to(image.device) @ branches.outcomes[0]  # (K,)
         others = chances[[k for k in range(len(chances)) if k != label]]
-        ratio = float(chances[label] / others.max().clamp(min=1e-300))
+        room = self.bounds.tolerance(image) / self._worth
+        ratio = ratio_beyond(float(chances[label]), float(others.max()), room)
         allowed = self.privacy.distance(ratio * (1 - ROUNDING))
         moves = self._moves.to(image.device)
 
