@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from functools import lru_cache
 
 import cheats
@@ -22,6 +23,7 @@ from qshield_qiskit.robustness.verdict import CHECKS, CLEAR, MASKING, SUSPECT, C
 from qshield_qiskit.robustness.verdict.ablation import Ablated, without_circuit
 from qshield_qiskit.robustness.verdict.alternatives import black_box
 from qshield_qiskit.robustness.verdict.evidence import QUICK, Effort, Evidence
+from qshield_qiskit.robustness.verdict.gradients import gradient_correctness
 from qshield_qiskit.robustness.verdict.stability import batch_invariance, determinism
 from qshield_qiskit.robustness.verdict.strength import indicators, minimum_norm_agreement, unbounded
 
@@ -158,6 +160,50 @@ def test_an_honest_random_model_with_enough_draws_does_not_mask_its_gradient():
     evidence = Evidence(model, *images_and_labels(12), EPSILON, 20, seed=0, batch_size=256, effort=effort)
     assert unbounded(evidence).passed is True
     assert minimum_norm_agreement(evidence).passed is None
+
+
+class Disguised(nn.Module):
+    """A classifier whose logits are multiplied, with a class that is never named beside them."""
+
+    def __init__(self, model, factor=1.0, unnamed=None):
+        super().__init__()
+        self.model, self.factor, self.unnamed = model, factor, unnamed
+
+    def forward(self, images):
+        logits = self.factor * self.model(images)
+        if self.unnamed is None:
+            return logits
+        return torch.cat([logits, torch.full_like(logits[:, :1], self.unnamed)], dim=1)
+
+
+DISGUISES = [{"factor": 1e-6}, {"factor": 1e4}, {"unnamed": -1e9}, {"unnamed": -float("inf")}]
+
+
+@pytest.mark.parametrize("disguise", DISGUISES, ids=str)
+@pytest.mark.parametrize(
+    ("cheat", "check"),
+    [
+        (cheats.FreshProjection, determinism),
+        (cheats.BatchNormalised, batch_invariance),
+        (cheats.Quantised, gradient_correctness),
+    ],
+)
+def test_neither_a_factor_nor_a_class_that_is_never_named_buys_a_check(cheat, check, disguise):
+    for model, passed in ((trained_cnn(), True), (cheat(trained_cnn()), False)):
+        evidence = Evidence(
+            Disguised(model, **disguise).eval(), *images_and_labels(12), EPSILON, 1, 0, 256, QUICK
+        )
+        found = check(evidence)
+        assert found.passed is passed, found
+        assert math.isfinite(found.figure)
+
+
+def test_a_class_that_is_masked_is_no_masking():
+    model = Disguised(trained_cnn(), unnamed=-float("inf"))
+    found = qs.verdict(model, *images_and_labels(8), epsilon=EPSILON, quick=True)
+    assert failed(found, hard=True) == set(), found
+    assert "planted adversarial examples" in check_of(found, "active_test")["says"]
+    json.dumps(found, allow_nan=False)
 
 
 class FewShot(nn.Module):

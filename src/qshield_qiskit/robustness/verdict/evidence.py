@@ -23,6 +23,9 @@ from qshield_qiskit.robustness.undisturbed import seeded
 RANDOM = 1e-4
 """A model is random if its logits differ by more from one forward pass to the next, relative to their scale."""
 
+UNLIMITED = 1e9
+"""Stands for a difference without limit, such as to a logit that is infinite or no number."""
+
 ENOUGH_DRAWS = 20
 """Draws with which a random model may be attacked."""
 
@@ -96,10 +99,10 @@ class Evidence:
 
     @cached_property
     def spread(self) -> float:
-        """Largest difference of a logit over ten forward passes, relative to the logits' scale."""
+        """Largest difference of a logit over ten forward passes, relative to the lead of the class that is named."""
         draws = AttackedModel(self.model)
         passes = torch.stack([predict(draws, self.images[:32], self.batch_size) for _ in range(10)])
-        return float((passes.amax(0) - passes.amin(0)).max() / scale(passes))
+        return moved(passes.amax(0), passes.amin(0), lead(passes))
 
     @property
     def random(self) -> bool:
@@ -229,6 +232,21 @@ def union(outcomes: Sequence[Outcome]) -> tuple[Tensor, Tensor]:
     return attacked, torch.stack([outcome.fooled for outcome in outcomes]).any(dim=0).cpu() & attacked
 
 
-def scale(logits: Tensor) -> float:
-    """Give the size of the differences between logits (..., K), at least 1: the median range of a row."""
-    return max(1.0, float((logits.amax(-1) - logits.amin(-1)).median()))
+def lead(logits: Tensor) -> float:
+    """Give the median lead of the class that is named over the next one, in logits (..., K).
+
+    It is what a change must be held against: a factor on all logits, or a class that is never named, changes how far
+    logits are apart, but not which share of the lead a change is. At least what the leading logits are rounded by.
+    """
+    first, second = logits.topk(2, dim=-1).values.unbind(-1)
+    leads = (first - second)[(first - second).isfinite()]
+    size = first[first.isfinite()].abs()
+    rounding = float(size.median()) * torch.finfo(logits.dtype).eps if len(size) else 0.0
+    return max(float(leads.median()) if len(leads) else 0.0, rounding, torch.finfo(torch.float64).tiny)
+
+
+def moved(first: Tensor, second: Tensor, against: float) -> float:
+    """Give the largest difference between logits, relative to a lead; equal infinities do not differ."""
+    apart = torch.where(first == second, torch.zeros_like(first), (first - second).abs())
+    largest = float(apart.nan_to_num(nan=torch.inf).max())
+    return min(largest / against, UNLIMITED)

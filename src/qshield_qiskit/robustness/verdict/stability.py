@@ -6,7 +6,7 @@ import torch
 
 from qshield_qiskit.robustness.attacked_model import AttackedModel, predict
 from qshield_qiskit.robustness.verdict.check import Check, does_not_apply
-from qshield_qiskit.robustness.verdict.evidence import ENOUGH_DRAWS, RANDOM, Evidence, scale
+from qshield_qiskit.robustness.verdict.evidence import ENOUGH_DRAWS, RANDOM, Evidence, lead, moved
 
 BATCH_TOLERANCE = 1e-5
 
@@ -38,10 +38,7 @@ def batch_invariance(evidence: Evidence) -> Check:
     generator = torch.Generator().manual_seed(evidence.seed)
     strangers = torch.rand(images.shape, generator=generator, dtype=images.dtype).to(images.device)
     mixed = predict(model, torch.cat([strangers, images.flip(0)]), 2 * len(images))
-    moved = max(
-        float((alone - together).abs().max()), float((alone - mixed[len(images) :].flip(0)).abs().max())
-    )
-    figure = moved / scale(alone)
+    figure = max(moved(alone, other, lead(alone)) for other in (together, mixed[len(images) :].flip(0)))
     passed = figure <= BATCH_TOLERANCE
     says = (
         "an image's logits do not depend on the images beside it"
