@@ -23,7 +23,7 @@ from qshield_qiskit.robustness.verdict import CHECKS, CLEAR, MASKING, SUSPECT, C
 from qshield_qiskit.robustness.verdict.ablation import Ablated, without_circuit
 from qshield_qiskit.robustness.verdict.alternatives import black_box
 from qshield_qiskit.robustness.verdict.evidence import QUICK, Effort, Evidence
-from qshield_qiskit.robustness.verdict.gradients import gradient_correctness
+from qshield_qiskit.robustness.verdict.gradients import gradient_correctness, gradient_path
 from qshield_qiskit.robustness.verdict.stability import batch_invariance, determinism
 from qshield_qiskit.robustness.verdict.strength import indicators, minimum_norm_agreement, unbounded
 
@@ -204,6 +204,56 @@ def test_a_class_that_is_masked_is_no_masking():
     assert failed(found, hard=True) == set(), found
     assert "planted adversarial examples" in check_of(found, "active_test")["says"]
     json.dumps(found, allow_nan=False)
+
+
+class OwnNoise(nn.Module):
+    """Pixels with noise from a generator that is the model's own."""
+
+    def __init__(self, model, kind):
+        super().__init__()
+        self.model, self.kind = model, kind
+        self.torch = torch.Generator().manual_seed(0)
+        self.numpy = np.random.default_rng(0)
+
+    def forward(self, images):
+        if self.kind == "torch":
+            noise = torch.randn(images.shape, generator=self.torch, dtype=images.dtype)
+        else:
+            numpy = self.numpy if self.kind == "numpy" else np.random.default_rng()
+            noise = torch.from_numpy(numpy.standard_normal(images.shape)).to(images)
+        return self.model(images + 0.05 * noise)
+
+
+@pytest.mark.parametrize(("kind", "passed"), [("torch", True), ("numpy", True), ("fresh", None)])
+def test_an_honest_random_model_may_have_a_generator_of_its_own(kind, passed):
+    evidence = Evidence(
+        OwnNoise(trained_cnn(), kind).eval(), *images_and_labels(12), EPSILON, 20, 0, 256, QUICK
+    )
+    found = gradient_correctness(evidence)
+    assert found.passed is passed, found
+    assert ("cannot be frozen" in determinism(evidence).says) == (passed is None)
+    wrong = OwnNoise(cheats.StraightThroughWrong(trained_cnn()), kind).eval()
+    masked = Evidence(wrong, *images_and_labels(12), EPSILON, 20, 0, 256, QUICK)
+    assert gradient_correctness(masked).passed is (None if passed is None else False)
+
+
+def test_that_nothing_breaks_a_model_that_names_one_class_only_is_no_masking():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    with torch.no_grad():
+        model[1].bias[3] += 40
+    images, labels = images_and_labels(60)
+    effort = Effort(steps=10, restarts=1, targets=1, proposals=5, probed=6, walked=0)
+    found = unbounded(Evidence(model, images, labels, EPSILON, 1, 0, batch_size=256, effort=effort))
+    assert found.passed is None, found
+    assert found.says == "the model names one class only"
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_circuit_that_is_cut_off_is_seen_on_a_single_image(n):
+    model = cheats.Detached(trained_hybrid()).eval()
+    found = gradient_path(Evidence(model, *images_and_labels(n), EPSILON, 1, 0, 256, QUICK))
+    assert found.passed is False, found
 
 
 class FewShot(nn.Module):

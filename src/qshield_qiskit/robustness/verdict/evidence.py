@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qshield_qiskit.models.hybrid import Branches
+from qshield_qiskit.models.hybrid import Branches, HybridClassifier
 from qshield_qiskit.robustness.attacked_model import AttackedModel, predict
 from qshield_qiskit.robustness.attacking import attack
 from qshield_qiskit.robustness.attacks.auto_pgd import APGDDLR, TargetedAPGD
@@ -116,6 +116,21 @@ class Evidence:
         return Frozen(exact, self.seed) if self.random else exact
 
     @property
+    def counted(self) -> bool:
+        """Whether the model's answers are counted from shots."""
+        return isinstance(self.model, HybridClassifier) and self.model.shots is not None
+
+    @cached_property
+    def repeatable(self) -> bool:
+        """Whether the float64 copy gives the same images the same logits when asked again; shots are not asked."""
+        if self.counted or not self.random:
+            return not self.counted
+        images = self.images[:2]
+        with torch.no_grad():
+            first, second = (predict(AttackedModel(self.double), images, len(images)) for _ in range(2))
+        return moved(first, second, lead(first)) <= RANDOM
+
+    @property
     def branch(self) -> str:
         """What stands beside the classical head; a control has no circuit."""
         return "quantum branch" if getattr(self.model, "branch", "circuit") == "circuit" else "control branch"
@@ -212,7 +227,10 @@ class Evidence:
 
 
 class Frozen(nn.Module):
-    """A random model whose generators start from the same seed at every forward pass."""
+    """A random model that starts from the same state at every forward pass, be its generators its own or everybody's.
+
+    What draws its seed from the operating system stays random.
+    """
 
     def __init__(self, model: nn.Module, seed: int) -> None:
         super().__init__()
@@ -222,7 +240,7 @@ class Frozen(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Classify images (B, C, H, W)."""
         with seeded(self.seed):
-            logits: Tensor = self.model(images)
+            logits: Tensor = copy.deepcopy(self.model)(images)
         return logits
 
 

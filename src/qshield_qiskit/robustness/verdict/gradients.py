@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.robustness.verdict.check import Check, does_not_apply
 from qshield_qiskit.robustness.verdict.evidence import Evidence
 
@@ -46,9 +45,11 @@ def gradient_path(evidence: Evidence) -> Check:
 
 def gradient_correctness(evidence: Evidence) -> Check:
     """Hold gradients of the margin against central differences, in float64 and with randomness frozen."""
-    if isinstance(evidence.model, HybridClassifier) and evidence.model.shots is not None:
+    if evidence.counted:
         why = "answers are counted from shots, which have no differences this small; judge the run on an exact backend"
         return does_not_apply("gradient_correctness", why, hard=True)
+    if not evidence.repeatable:
+        return does_not_apply("gradient_correctness", "its randomness cannot be frozen", hard=True)
     device = evidence.attacked.device
     images, labels = (part.to(device) for part in evidence.probed)
     generator = torch.Generator().manual_seed(evidence.seed)
@@ -153,10 +154,14 @@ def _quantum(evidence: Evidence, images: Tensor) -> Tensor | None:
 
 
 def _is_constant(evidence: Evidence) -> bool:
-    """Say whether the quantum logits are the same for all images."""
+    """Say whether the quantum logits are the same for all images and around them."""
     if evidence.random:
         return False
+    images = evidence.images[: max(2, evidence.batch_size)]
+    generator = torch.Generator().manual_seed(evidence.seed)
+    noise = torch.rand(images.shape, generator=generator, dtype=images.dtype).to(images.device)
+    around = (images + evidence.epsilon * (2 * noise - 1)).clamp(0, 1)  # a single image differs from no other
     with torch.no_grad():
-        quantum = _quantum(evidence, evidence.images[: max(2, evidence.batch_size)])
+        quantum = _quantum(evidence, torch.cat([images, around]))
     assert quantum is not None
     return float((quantum - quantum[:1]).abs().max()) < CONSTANT

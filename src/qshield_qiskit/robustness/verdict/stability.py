@@ -23,6 +23,8 @@ def determinism(evidence: Evidence) -> Check:
             f"the model is random, and an attack that sees {evidence.eot} draw at a step follows noise; "
             f"use eot={ENOUGH_DRAWS} or more"
         )
+    if not (evidence.counted or evidence.repeatable):
+        says += "; its randomness cannot be frozen, so that its gradient is held against no differences"
     passed = not evidence.random or evidence.eot >= ENOUGH_DRAWS
     return Check("determinism", True, passed, spread, RANDOM, says)
 
