@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from classifiers import Detached, Noisy, images_and_labels, small_cnn, trained_cnn
+from classifiers import Counting, Detached, Noisy, images_and_labels, small_cnn, trained_cnn
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -94,6 +94,44 @@ def test_a_model_without_a_gradient_has_a_zero_one_and_says_so():
     assert not gradient(model, images, labels).any()
     assert not model.follows
     torch.testing.assert_close(predict(model, images, 6), predict(cnn, images, 6), rtol=0, atol=0)
+
+
+def test_weights_outside_the_model_are_no_path_to_the_pixels():
+    images, labels = images_and_labels(6)
+    weight = torch.randn(64, 10, requires_grad=True)
+    for see, follows in ((Tensor.detach, False), (Tensor.clone, True)):
+
+        class Listed(nn.Module):
+            def forward(self, pixels, see=see):
+                return see(pixels).flatten(1) @ weight
+
+        for precision in (torch.float32, torch.float64):  # cast on its way to the model, or not
+            model = AttackedModel(Listed())
+            found = gradient(model, images.to(precision), labels)
+            assert (model.follows, bool(found.any())) == (follows, follows)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_a_stand_in_is_asked_for_gradients_only(grad):
+    images, labels = images_and_labels(6)
+    stand_in = Counting(trained_cnn())
+    model = AttackedModel(trained_cnn(), differentiable=stand_in)
+    if grad:
+        gradient(model, images, labels)
+        assert stand_in.queries == 6
+    with torch.no_grad():
+        model(images.clone().requires_grad_())
+    torch.testing.assert_close(model(images), trained_cnn()(images), rtol=0, atol=0)
+    assert stand_in.queries == 6 * grad
+
+
+def test_an_answer_that_is_no_tensor_is_one_line():
+    class Pair(nn.Module):
+        def forward(self, images):
+            return images.flatten(1), None
+
+    with pytest.raises(InputError, match="answers with a tuple: expected a tensor"):
+        AttackedModel(Pair())(images_and_labels(2)[0])
 
 
 def test_images_of_any_precision_come_to_the_model_in_its_own():

@@ -256,6 +256,77 @@ def test_a_circuit_that_is_cut_off_is_seen_on_a_single_image(n):
     assert found.passed is False, found
 
 
+class Casting(nn.Module):
+    """A classifier that casts what it is given, and makes tensors of single precision."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        images = images.float().to(torch.float32).to(dtype=torch.float32)
+        return self.model(images + torch.zeros(1, dtype=torch.float32))
+
+
+class Unregistered(nn.Module):
+    """Weights in a plain list, as autograd sees them, and images as it does or does not."""
+
+    def __init__(self, *, detached):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.weights = [torch.randn(64, 10, generator=generator).requires_grad_()]
+        self.detached = detached
+
+    def forward(self, images):
+        return (images.detach() if self.detached else images).flatten(1) @ self.weights[0]
+
+
+def test_a_cast_inside_a_classifier_does_not_touch_its_float64_copy():
+    images, labels = images_and_labels(8)
+    evidence = Evidence(Casting(trained_cnn()).eval(), images, labels, EPSILON, 1, 0, 256, QUICK)
+    exact = trained_cnn().double()(images.double())
+    assert torch.equal(evidence.double(images.double()), exact)
+    assert gradient_correctness(evidence).passed is True
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Casting(trained_cnn()), set()),
+        (lambda: trained_cnn().bfloat16(), set()),
+        (lambda: Unregistered(detached=False), set()),
+        (lambda: Unregistered(detached=True), {"gradient_path", "gradient_correctness", "unbounded"}),
+    ],
+    ids=["casting", "bfloat16", "plain list", "plain list, cut off"],
+)
+def test_any_torch_classifier_is_judged(make, says):
+    model, images = make(), images_and_labels(8)[0]
+    with torch.no_grad():
+        labels = model(images.to(next(iter(model.parameters()), images).dtype)).argmax(1)
+    found = qs.verdict(model, images, labels, epsilon=EPSILON, quick=True)
+    assert failed(found, hard=True) == says, found
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        (lambda logits: logits[:, 0], "the model turns 8 images into (8,): expected logits (N, K)"),
+        (lambda logits: (logits, None), "the model answers with a tuple: expected a tensor of logits (B, K)"),
+        (lambda logits: logits / 0 * 0, "not a number on some images"),
+        (lambda logits: logits.softmax(1), "the model returns probabilities"),
+    ],
+)
+def test_what_is_no_logits_is_one_line(answer, line):
+    class Answering(nn.Module):
+        def forward(self, images):
+            return answer(images.flatten(1)[:, 20:30])
+
+    with pytest.raises(InputError) as error:
+        qs.verdict(Answering(), *images_and_labels(8), epsilon=EPSILON, quick=True)
+    assert line in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 class FewShot(nn.Module):
     """A classifier with attributes that mean something else than a hybrid's."""
 
@@ -395,6 +466,9 @@ def test_a_linear_classifier_of_two_classes_passes_what_applies():
         ({"epsilon": 0}, "epsilon=0: expected more than 0 and at most 1"),
         ({"epsilon": 1.5}, "epsilon=1.5"),
         ({"epsilon": float("nan")}, "epsilon=nan"),
+        ({"batch_size": 0}, "batch_size=0: expected 1 image or more"),
+        ({"seed": -1}, "seed=-1: expected at least 0"),
+        ({"images": torch.ones(8, 1, 8, 8).bool()}, "try images.float()"),
         ({"eot": 0}, "eot=0: expected 1 draw or more"),
         ({"images": torch.full((8, 1, 8, 8), 255.0)}, "expected [0, 1]; divide by 255"),
         ({"images": torch.full((8, 1, 8, 8), float("nan"))}, "expected [0, 1]"),

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
 from torch.nn.functional import log_softmax
 
 from qshield_qiskit.errors import InputError
@@ -63,6 +64,7 @@ class AttackedModel(nn.Module):
         """Give the logits of images (B, C, H, W) in [0, 1], cast to the model's precision: (B, K).
 
         Raises:
+            InputError: The model gives something else than a tensor.
             QueriesSpent: These would be more queries than there may be.
         """
         images = images.to(self.device, self.dtype)
@@ -75,7 +77,7 @@ class AttackedModel(nn.Module):
         self.queries += len(images) * self.eot
         if self.watch is not None:
             self.watch.look(images, logits)
-        if images.requires_grad and torch.is_grad_enabled() and not logits.requires_grad:
+        if _asks_for_gradients(images) and not _depends(logits, images):
             self.follows = False
             logits = logits + 0 * images.sum().to(logits)
         if logits.requires_grad:
@@ -88,13 +90,11 @@ class AttackedModel(nn.Module):
             return torch.equal(self(images), self(images))
 
     def _draw(self, images: Tensor) -> Tensor:
-        logits: Tensor
-        if self.differentiable is None:
-            logits = self.model(images)
-            return logits
+        if self.differentiable is None or not _asks_for_gradients(images):
+            return _tensor(self.model(images))
         with torch.no_grad():
-            logits = self.model(images)
-        followed: Tensor = self.differentiable(images)
+            logits = _tensor(self.model(images))
+        followed = _tensor(self.differentiable(images))
         return logits + (followed - followed.detach())
 
     def _count(self, gradient: Tensor) -> None:
@@ -117,3 +117,32 @@ def predict(model: nn.Module, images: Tensor, batch_size: int) -> Tensor:
     """Give the logits of images (N, C, H, W), (N, K), without gradients, on the CPU and in order."""
     with torch.no_grad():
         return torch.cat([model(part).cpu() for part in torch.split(images, batch_size)])
+
+
+def _tensor(answer: object) -> Tensor:
+    """Give a model's answer, if it is logits alone."""
+    if not isinstance(answer, Tensor):
+        raise InputError(
+            f"the model answers with a {type(answer).__name__}: expected a tensor of logits (B, K) and nothing else"
+        )
+    return answer
+
+
+def _asks_for_gradients(images: Tensor) -> bool:
+    return images.requires_grad and torch.is_grad_enabled()
+
+
+def _depends(logits: Tensor, images: Tensor) -> bool:
+    """Say whether autograd has a path from logits back to the images; frozen weights in a list are another one's."""
+    if logits.grad_fn is None:
+        return logits is images
+    goal = get_gradient_edge(images).node
+    seen, waiting = {logits.grad_fn}, [logits.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is goal:
+            return True
+        new = {below for below, _ in node.next_functions if below is not None} - seen
+        seen |= new
+        waiting += new
+    return False

@@ -58,7 +58,7 @@ class Victim(PyTorchClassifier):  # type: ignore[misc]
         Decision-based attacks hand over float64.
         """
         images = torch.as_tensor(np.asarray(x, dtype=np.float32))
-        return predict(self.model, images, self.batch_size).numpy().astype(np.float32)
+        return cast("NDArray[np.float32]", predict(self.model, images, self.batch_size).float().numpy())
 
     def class_gradient(self, x: Images, label: Any = None, **ignored: Any) -> NDArray[np.float32]:
         """Differentiate logits by pixels.

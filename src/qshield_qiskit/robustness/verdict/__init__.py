@@ -71,8 +71,8 @@ def verdict(
         labels: (N,).
         epsilon: Radius that the figures are about, in the sup norm and in (0, 1].
         eot: Draws with which a random model's figures were taken.
-        seed: Of every attack.
-        batch_size: Images in a forward pass.
+        seed: Of every attack, in [0, 2**32).
+        batch_size: Images in a forward pass, at least 1.
         quick: Weaker attacks, on fewer images, for a first answer.
         progress: Called with a check's name before it starts, its number and the number of checks.
 
@@ -81,15 +81,24 @@ def verdict(
         `passed` is None where a check does not apply), `epsilon`, `eot`, `n`, `seed`, `quick`, `seconds`.
 
     Raises:
-        InputError: Images outside [0, 1], an epsilon outside (0, 1], or no image that is classified correctly.
+        InputError: Images outside [0, 1], another argument out of range, a model that gives no logits, or no image
+            that is classified correctly.
 
     References:
         Carlini et al., "On evaluating adversarial robustness", arXiv 1902.06705 (2019).
         Athalye et al., "Obfuscated gradients give a false sense of security", arXiv 1802.00420 (2018).
         Tramer et al., "On adaptive attacks to adversarial example defenses", arXiv 2002.08347 (2020).
     """
+    if not images.is_floating_point():
+        raise InputError(
+            f"images of {images.dtype}: expected floating-point numbers in [0, 1]; try images.float()"
+        )
     check_images(images, labels)
     labels = labels.long()
+    if batch_size < 1:
+        raise InputError(f"batch_size={batch_size}: expected 1 image or more")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed={seed}: expected at least 0 and less than 2**32")
     if not 0 < epsilon <= 1:
         raise InputError(f"epsilon={epsilon}: expected more than 0 and at most 1, in pixel values; try 8/255")
     start = time.perf_counter()

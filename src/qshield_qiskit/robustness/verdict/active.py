@@ -105,7 +105,8 @@ def _plant(evidence: Evidence, image: Tensor, generator: torch.Generator) -> Pla
             continue
         offset = torch.tensor(highest + 0.75 * gap)
         size = 0.25 * gap
-        readout = PlantedReadout(evidence.model, direction / size, offset / size).eval()
+        own = evidence.attacked.dtype  # a model without weights of its own would be asked in the readout's
+        readout = PlantedReadout(evidence.model, (direction / size).to(own), (offset / size).to(own)).eval()
         both = predict(AttackedModel(readout, eot=evidence.eot), torch.stack([image, corner]), 2).argmax(1)
         if both.tolist() == [0, 1]:
             return readout

@@ -5,10 +5,8 @@ from __future__ import annotations
 import torch
 
 from qshield_qiskit.robustness.verdict.ablation import without_circuit
-from qshield_qiskit.robustness.verdict.check import Check, all_but_one, does_not_apply
+from qshield_qiskit.robustness.verdict.check import POINT, Check, all_but_one, does_not_apply
 from qshield_qiskit.robustness.verdict.evidence import Evidence
-
-POINT = 0.01
 
 
 def black_box(evidence: Evidence) -> Check:

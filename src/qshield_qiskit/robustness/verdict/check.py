@@ -9,6 +9,9 @@ MASKING = "masking detected"
 SUSPECT = "suspect"
 CLEAR = "no masking detected"
 
+POINT = 0.01
+"""Share of the images that a check lets pass."""
+
 
 @dataclass(frozen=True)
 class Check:

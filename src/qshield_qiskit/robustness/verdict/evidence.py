@@ -12,9 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import Branches, HybridClassifier
 from qshield_qiskit.robustness.attacked_model import AttackedModel, predict
+from qshield_qiskit.robustness.attacking import _check_logits as check_logits
 from qshield_qiskit.robustness.attacking import attack
 from qshield_qiskit.robustness.attacks.auto_pgd import APGDDLR, TargetedAPGD
 from qshield_qiskit.robustness.outcome import Outcome
@@ -78,8 +81,18 @@ class Evidence:
 
     @cached_property
     def logits(self) -> Tensor:
-        """Logits of all images, (N, K), on the CPU."""
-        return predict(self.attacked, self.images, self.batch_size)
+        """Logits of all images, (N, K), on the CPU.
+
+        Raises:
+            InputError: They are none, or no numbers.
+        """
+        logits = predict(self.attacked, self.images, self.batch_size)
+        check_logits(logits, len(self.images))
+        if logits.isnan().any():
+            raise InputError(
+                "the model's logits are not a number on some images; is it trained, and in this precision?"
+            )
+        return logits
 
     @cached_property
     def correct(self) -> Tensor:
@@ -112,7 +125,7 @@ class Evidence:
     @cached_property
     def double(self) -> nn.Module:
         """A float64 copy whose randomness, if any, is the same at every forward pass."""
-        exact = copy.deepcopy(self.model).double()
+        exact = InDouble(copy.deepcopy(self.model).double())
         return Frozen(exact, self.seed) if self.random else exact
 
     @property
@@ -224,6 +237,52 @@ class Evidence:
         """
         attacked, fooled = union(self.strongest())
         return attacked & ~fooled
+
+
+class InDouble(nn.Module):
+    """A float64 model that stays one where it casts to another precision, or multiplies weights it never registered."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classify images (B, C, H, W)."""
+        with _Widened():
+            logits: Tensor = self.model(images)
+        return logits
+
+
+class _Widened(TorchFunctionMode):
+    """Turns casts to a lower precision into casts to float64, and mixed arguments into float64 where torch refuses."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if function in LOWERING:
+            function = Tensor.double
+        args = tuple(torch.float64 if _is_lower(each) else each for each in args)
+        kwargs = {name: torch.float64 if _is_lower(each) else each for name, each in (kwargs or {}).items()}
+        try:
+            return function(*args, **kwargs)
+        except RuntimeError:
+            wide = [_widen(each) for each in args]
+            if all(each is before for each, before in zip(wide, args, strict=True)):
+                raise
+            return function(*wide, **kwargs)
+
+
+LOWERING = (Tensor.float, Tensor.half, Tensor.bfloat16)
+
+
+def _is_lower(value: object) -> bool:
+    return (
+        value in {torch.float32, torch.float16, torch.bfloat16} if isinstance(value, torch.dtype) else False
+    )
+
+
+def _widen(value: Any) -> Any:
+    return value.double() if isinstance(value, Tensor) and _is_lower(value.dtype) else value
 
 
 class Frozen(nn.Module):

@@ -11,10 +11,9 @@ from torch.nn.functional import cross_entropy
 from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.robustness.attacked_model import AttackedModel, predict
 from qshield_qiskit.robustness.outcome import Outcome
-from qshield_qiskit.robustness.verdict.check import Check, all_but_one, does_not_apply
+from qshield_qiskit.robustness.verdict.check import POINT, Check, all_but_one, does_not_apply
 from qshield_qiskit.robustness.verdict.evidence import Evidence, union
 
-POINT = 0.01
 AGREEMENT = 1.5
 MOST_UNSETTLED = 0.1
 NOISE = 64
