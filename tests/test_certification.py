@@ -90,6 +90,7 @@ def test_rows_and_radii_are_what_the_contract_says(certified):
                 assert np.array_equal(arrays["correct"], right)
             radii = np.where(arrays["correct"], arrays["radius"], -1)
         assert row["correct"] == (radii >= 0).sum() == row["curve"][0]["certified"]
+        assert row["median_radius"] == pytest.approx(np.median(radii[radii >= 0]))
         assert row["curve"][0]["radius"] == 0
         for point in row["curve"]:
             assert point["certified"] == (radii >= point["radius"]).sum()

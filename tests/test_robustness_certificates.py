@@ -464,9 +464,18 @@ def test_other_models_and_wrong_settings():
     images, labels = images_and_labels(2)
     with pytest.raises(DoesNotApplyError, match="Sequential"):
         certify(trained_cnn(), images, labels, "lipschitz")
+    twin = hybrid(branch="none", backbone="dnn", num_classes=10)
+    few = {"n": 20, "n0": 10, "symbols": 0}
+    together = certify(twin, images, labels, "smoothing, lipschitz", **few)
+    apart = [
+        each for name in ("smoothing", "lipschitz") for each in certify(twin, images, labels, name, **few)
+    ]
+    assert [each.norm for each in together] == ["l2", "linf", "l2"]
+    assert all(torch.equal(one.radii, other.radii) for one, other in zip(together, apart, strict=True))
     for name, settings_, says in (
         ("smoothng", {}, "did you mean smoothing"),
-        ("smoothing", {"sigma": 0}, "sigma"),
+        ("smoothing,noise", {"sigma": 0}, "^certificate smoothing,noise: sigma=0: expected more than 0.0$"),
+        ("smoothing", {"symbol": 0}, "no such setting: 'symbol'; did you mean symbols"),
         ("smoothing", {"alpha": 0.7}, "alpha"),
         ("smoothing", {"radii": ["1/0"]}, "radii"),
     ):

@@ -103,7 +103,7 @@ def _keep(run: Run, name: str, certified: Certified, target: Subject) -> Row:
         "applies": True,
         "symbols": certified.figures.get("symbols"),
         "correct": int(right.sum()),
-        "median_radius": float(won.median()) if len(won) else None,
+        "median_radius": float(won.quantile(0.5)) if len(won) else None,
         "largest_radius": float(won.max()) if len(won) else None,
         "curve": [_point(certified, labels, 0.0), *points],
         "seconds": certified.seconds,

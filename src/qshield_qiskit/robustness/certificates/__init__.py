@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pydantic import ValidationError
 from torch import Tensor, nn
 
+from qshield_qiskit import overrides
 from qshield_qiskit.config import CertificateSettings
 from qshield_qiskit.errors import InputError, unknown
 from qshield_qiskit.robustness.attacking import check_images
@@ -59,24 +61,28 @@ def certify(
             of a `HybridClassifier`, "smoothing" takes any.
         images: (N, C, H, W), [0, 1].
         labels: (N,), classes.
-        name: One of CERTIFICATES.
+        name: One of CERTIFICATES, or several, separated by commas.
         seed: In [0, 2**32).
         progress: Called after every image.
         **settings: Those of `CertificateSettings` that differ from their defaults.
 
     Returns:
-        The certificates, one for each norm and kind of bound.
+        The certificates, one for each name, norm and kind of bound.
 
     Raises:
-        DoesNotApplyError: It says nothing about this model.
+        DoesNotApplyError: One of them says nothing about this model.
         InputError: An argument does not fit, or images lie outside [0, 1].
     """
-    certificate = CERTIFICATES[chosen(name)[0]]
+    names = chosen(name)
     images, labels = images.detach(), labels.detach().cpu().long()
     check_images(images, labels)
     try:
         given = CertificateSettings(name=name, **settings)
-    except ValueError as refusal:
-        raise InputError(f"certificate.{' '.join(str(refusal).split())}") from refusal
-    with undisturbed(model), seeded(derive(seed, "certificate", name)):
-        return list(certificate(model, images, labels, given, seed, progress))
+    except ValidationError as refusal:
+        why = overrides.explain(refusal, CertificateSettings)
+        raise InputError(f"certificate {name}: {why}") from refusal
+    found: list[Certified] = []
+    for each in names:
+        with undisturbed(model), seeded(derive(seed, "certificate", each)):
+            found += CERTIFICATES[each](model, images, labels, given, seed, progress)
+    return found
