@@ -460,6 +460,16 @@ def test_a_linear_classifier_of_two_classes_passes_what_applies():
     assert check_of(found, "gradient_correctness")["figure"] == 0
 
 
+def test_a_table_of_features_is_judged_as_images_are():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.rand(12, 1, 1, 20, generator=generator)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(20, 16), nn.Tanh(), nn.Linear(16, 3))
+    found = qs.verdict(model, features, model(features).argmax(1), epsilon=0.01, quick=True)
+    assert failed(found, hard=True) == set(), found
+    assert "black-box attacks fool" in check_of(found, "black_box")["says"]
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [
