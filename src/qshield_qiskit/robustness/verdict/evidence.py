@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import Branches, HybridClassifier
@@ -21,7 +20,7 @@ from qshield_qiskit.robustness.attacking import _check_logits as check_logits
 from qshield_qiskit.robustness.attacking import attack
 from qshield_qiskit.robustness.attacks.auto_pgd import APGDDLR, TargetedAPGD
 from qshield_qiskit.robustness.outcome import Outcome
-from qshield_qiskit.robustness.undisturbed import seeded
+from qshield_qiskit.robustness.verdict.copies import Frozen, InDouble
 
 RANDOM = 1e-4
 """A model is random if its logits differ by more from one forward pass to the next, relative to their scale."""
@@ -237,70 +236,6 @@ class Evidence:
         """
         attacked, fooled = union(self.strongest())
         return attacked & ~fooled
-
-
-class InDouble(nn.Module):
-    """A float64 model that stays one where it casts to another precision, or multiplies weights it never registered."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Classify images (B, C, H, W)."""
-        with _Widened():
-            logits: Tensor = self.model(images)
-        return logits
-
-
-class _Widened(TorchFunctionMode):
-    """Turns casts to a lower precision into casts to float64, and mixed arguments into float64 where torch refuses."""
-
-    def __torch_function__(
-        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if function in LOWERING:
-            function = Tensor.double
-        args = tuple(torch.float64 if _is_lower(each) else each for each in args)
-        kwargs = {name: torch.float64 if _is_lower(each) else each for name, each in (kwargs or {}).items()}
-        try:
-            return function(*args, **kwargs)
-        except RuntimeError:
-            wide = [_widen(each) for each in args]
-            if all(each is before for each, before in zip(wide, args, strict=True)):
-                raise
-            return function(*wide, **kwargs)
-
-
-LOWERING = (Tensor.float, Tensor.half, Tensor.bfloat16)
-
-
-def _is_lower(value: object) -> bool:
-    return (
-        value in {torch.float32, torch.float16, torch.bfloat16} if isinstance(value, torch.dtype) else False
-    )
-
-
-def _widen(value: Any) -> Any:
-    return value.double() if isinstance(value, Tensor) and _is_lower(value.dtype) else value
-
-
-class Frozen(nn.Module):
-    """A random model that starts from the same state at every forward pass, be its generators its own or everybody's.
-
-    What draws its seed from the operating system stays random.
-    """
-
-    def __init__(self, model: nn.Module, seed: int) -> None:
-        super().__init__()
-        self.model = model
-        self.seed = seed
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Classify images (B, C, H, W)."""
-        with seeded(self.seed):
-            logits: Tensor = copy.deepcopy(self.model)(images)
-        return logits
 
 
 def union(outcomes: Sequence[Outcome]) -> tuple[Tensor, Tensor]:

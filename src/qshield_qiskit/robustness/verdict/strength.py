@@ -162,7 +162,7 @@ def _names_one_class(evidence: Evidence) -> bool:
     grey = torch.rand((NOISE, *evidence.images.shape[1:]), generator=generator)
     noise = torch.cat([grey, grey.round()]).to(evidence.images)
     classes = predict(evidence.attacked, noise, evidence.batch_size).argmax(1)
-    return len(torch.cat([classes, evidence.logits.argmax(1)]).unique()) == 1
+    return bool((torch.cat([classes, evidence.logits.argmax(1)]) == classes[0]).all())
 
 
 def _interval(outcome: Outcome) -> tuple[float, float]:
