@@ -176,7 +176,13 @@ class Disguised(nn.Module):
         return torch.cat([logits, torch.full_like(logits[:, :1], self.unnamed)], dim=1)
 
 
-DISGUISES = [{"factor": 1e-6}, {"factor": 1e4}, {"unnamed": -1e9}, {"unnamed": -float("inf")}]
+DISGUISES = [
+    {"factor": 1e-9},
+    {"factor": 1e-6},
+    {"factor": 1e4},
+    {"unnamed": -1e9},
+    {"unnamed": -float("inf")},
+]
 
 
 @pytest.mark.parametrize("disguise", DISGUISES, ids=str)
