@@ -90,6 +90,13 @@ def test_a_model_without_a_gradient_is_no_crash_and_its_figure_no_success(name):
         assert outcome.asr == 0
 
 
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_model_of_half_precision_is_attacked_in_its_own(name):
+    outcome = run(trained_cnn().bfloat16(), name, n=6)
+    assert outcome.attacked > 0
+    assert outcome.examples.dtype == torch.float32
+
+
 def test_transfer_makes_examples_on_the_source_and_tries_them_on_the_model():
     images, labels = images_and_labels(24)
     model, source = trained_cnn(), Counting(trained_hybrid())
