@@ -95,7 +95,7 @@ def attack(
     ):
         judge = AttackedModel(model, eot=eot)
         logits = predict(judge, images, batch_size)
-        _check_logits(logits, len(images))
+        check_logits(logits, len(images))
         _check_labels(labels, logits.shape[1])
         for role, other in (("source", source), ("differentiable", differentiable)):
             if other is not None:
@@ -226,7 +226,7 @@ def _check_epsilon(name: str, method: Attack, epsilon: Any, norm: str) -> None:
         )
 
 
-def _check_logits(logits: Tensor, count: int) -> None:
+def check_logits(logits: Tensor, count: int) -> None:
     """Refuse what is no logits, and probabilities: losses on logits would be meant for something else."""
     if logits.dim() != 2 or len(logits) != count or logits.shape[1] < 2:
         raise InputError(

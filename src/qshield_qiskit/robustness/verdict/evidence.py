@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import Branches, HybridClassifier
 from qshield_qiskit.robustness.attacked_model import AttackedModel, predict
-from qshield_qiskit.robustness.attacking import _check_logits as check_logits
-from qshield_qiskit.robustness.attacking import attack
+from qshield_qiskit.robustness.attacking import attack, check_logits
 from qshield_qiskit.robustness.attacks.auto_pgd import APGDDLR, TargetedAPGD
 from qshield_qiskit.robustness.outcome import Outcome
 from qshield_qiskit.robustness.verdict.copies import Frozen, InDouble
