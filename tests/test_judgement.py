@@ -362,7 +362,7 @@ def test_an_attack_that_was_named_is_not_left_out(run):
         (["attack.epsilon=1.5"], "attack.epsilon"),
         (["attack.epsilon=nan"], "attack.epsilon"),
         (["attack.epsilon=8/0"], "attack.epsilon"),
-        (["attack.epsilon=0:0:3"], "above 0"),
+        (["attack.epsilon=0:0:3"], "more than 0"),
         (["attack.norm=l7"], "attack.norm"),
         (["attack=pgd", "attack.bpda=aer_nosy"], "aer_noisy"),
         (["backend=aer_nosy"], "did you mean aer_noisy"),
