@@ -158,8 +158,14 @@ def names_hardware(name: str, num_qubits: int, **options: Any) -> bool:
     Raises:
         InputError: As for `load_backend`.
     """
-    prefix = _family(name)
-    return prefix == "ibm_" if prefix else is_hardware(load_backend(name, num_qubits, **options))
+    if _family(name):
+        return asks_service(name)
+    return is_hardware(load_backend(name, num_qubits, **options))
+
+
+def asks_service(name: str) -> bool:
+    """Say whether loading a backend of this name asks IBM's service, in the user's account."""
+    return _family(name) == "ibm_"
 
 
 def is_file(kind: str, name: str) -> bool:

@@ -80,7 +80,7 @@ def _saved_backend(saved: SavedBackend | None, folder: Path) -> Backend:
     danger = None
     if catalog.is_file("backends", saved.name):
         danger = "is Python that loading would run; if you trust it"
-    elif catalog.is_hardware(saved.name):
+    elif catalog.asks_service(saved.name):
         danger = "is asked for in your account's name; if you want that"
     if danger is not None:
         options = "".join(f", {key}={value!r}" for key, value in saved.options.items())
