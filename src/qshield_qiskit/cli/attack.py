@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ from qshield_qiskit.cli.console import (
     checks_in_progress,
     console,
     emit,
+    say_next,
     split_arguments,
     stdout,
     stdout_kept_for_json,
@@ -71,8 +71,7 @@ def command(
         stdout.print(verdict_line(verdict), soft_wrap=True)
     stdout.print(f"run   {run.folder.path}", soft_wrap=True)
     to_judge = verdict is None or verdict["quick"]
-    command = shlex.join(["qshield", "verdict" if to_judge else "report", str(run.folder.path)])
-    stdout.print(f"next  {command}", highlight=False, soft_wrap=True)
+    say_next("verdict" if to_judge else "report", run.folder.path)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ from qshield_qiskit.cli.console import (
     Json,
     console,
     emit,
+    say_next,
     split_arguments,
     stdout,
     stdout_kept_for_json,
@@ -57,8 +57,7 @@ def command(
         name = f"[bold]{certificate}{f' ({bound})' if bound else ''}[/]"
         stdout.print(f"{name}: {says}", highlight=False, soft_wrap=True)
     stdout.print(f"run   {run.folder.path}", highlight=False, soft_wrap=True)
-    command = shlex.join(["qshield", "report", str(run.folder.path)])
-    stdout.print(f"next  {command}", highlight=False, soft_wrap=True)
+    say_next("report", run.folder.path)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -65,6 +66,18 @@ Fresh = Annotated[
         "end.",
     ),
 ]
+
+
+def say_next(command: str, folder: object, *, width: int = 6) -> None:
+    """Say what to type next, with the folder itself: by then "last" may be another.
+
+    Args:
+        command: A command of ours.
+        folder: What it is to take.
+        width: Columns of the heading, as of those above.
+    """
+    typed = shlex.join(["qshield", command, str(folder)])
+    stdout.print(f"{'next':{width}}{typed}", highlight=False, soft_wrap=True)
 
 
 def terms(*, yes: bool, fresh: bool) -> Terms:

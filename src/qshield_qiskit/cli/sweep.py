@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Annotated, Any
 
 import typer
 
-from qshield_qiskit.cli.console import Json, console, emit, split_arguments, stdout, stdout_kept_for_json
+from qshield_qiskit.cli.console import (
+    Json,
+    console,
+    emit,
+    say_next,
+    split_arguments,
+    stdout,
+    stdout_kept_for_json,
+)
 from qshield_qiskit.reporting.sweep_folder import DONE, FAILED
 from qshield_qiskit.reporting.sweep_results import from_parquet
 from qshield_qiskit.reporting.sweep_table import sheets
@@ -77,7 +84,6 @@ def command(
             stdout.print(sheet.to_rich())
         stdout.print()
         stdout.print(f"results {results}", highlight=False, soft_wrap=True)
-        command = shlex.join(["qshield", "report", str(sweep.folder.path)])
-        stdout.print(f"next    {command}", highlight=False, soft_wrap=True)
+        say_next("report", sweep.folder.path, width=8)
     if failed:
         raise typer.Exit(1)

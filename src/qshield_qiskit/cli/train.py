@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from qshield_qiskit.cli.console import (
     Yes,
     console,
     emit,
+    say_next,
     split_arguments,
     stdout,
     stdout_kept_for_json,
@@ -95,5 +95,4 @@ def _show(finished: list[runs.Run], results: list[dict[str, Any]]) -> None:
     stdout.print()
     for result in results:
         stdout.print(f"run   {result['run']}", soft_wrap=True)
-    command = shlex.join(["qshield", "attack", results[-1]["run"]])
-    stdout.print(f"next  {command}", highlight=False, soft_wrap=True)
+    say_next("attack", results[-1]["run"])

@@ -186,11 +186,11 @@ def _on_qubits_alone(circuit: QuantumCircuit) -> QuantumCircuit:
 
 
 def _in_gates(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Synthesise abstract operations, such as a Clifford or an annotated gate, inside of composite ones as well."""
+    """Synthesise abstract operations, such as a Clifford or an annotated gate, and open blocks of borrowed names."""
     abstract = {step.operation.name for step in circuit.data if not isinstance(step.operation, Instruction)}
     opened = circuit.copy_empty_like()
     for step in circuit.data:
-        if _holds_abstract(step.operation) or _borrows_a_name(step.operation):
+        if _is_to_be_opened(step.operation):
             opened.compose(_in_gates(step.operation.definition), step.qubits, step.clbits, inplace=True)
         else:
             opened.append(step)
@@ -202,24 +202,18 @@ def _in_gates(circuit: QuantumCircuit) -> QuantumCircuit:
         ) from error
 
 
-def _holds_abstract(operation: Operation) -> bool:
-    """Tell whether a composite instruction, as circuits turn into them, consists of anything abstract."""
-    if type(operation) not in {Instruction, Gate} or operation.definition is None:
-        return False
-    parts = (instruction.operation for instruction in operation.definition.data)
-    return any(not isinstance(part, Instruction) or _holds_abstract(part) for part in parts)
+def _is_to_be_opened(operation: Operation) -> bool:
+    """Tell whether a composite instruction holds anything abstract, or one of a name that another gate is known by.
 
-
-def _borrows_a_name(operation: Operation) -> bool:
-    """Tell whether a composite instruction is or contains one of a name that tools know another gate by.
-
-    A user's block named p would be taken for the phase gate. A layer mark that came out of a file is such a one too,
+    A user's block named p would be taken for the phase gate. A layer mark that came out of a file is composite too,
     with nothing inside.
     """
     if type(operation) not in {Instruction, Gate} or not operation.definition:
         return False
-    inside = (instruction.operation for instruction in operation.definition.data)
-    return operation.name in KNOWN_NAMES or any(map(_borrows_a_name, inside))
+    parts = (instruction.operation for instruction in operation.definition.data)
+    return operation.name in KNOWN_NAMES or any(
+        not isinstance(part, Instruction) or _is_to_be_opened(part) for part in parts
+    )
 
 
 def _check_unitary(circuit: QuantumCircuit, name: str) -> None:

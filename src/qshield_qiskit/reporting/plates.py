@@ -77,10 +77,8 @@ def asr_plates(models: Sequence[Subject]) -> list[Plate]:
         if len(models) > 1
         else "on the images that the model classifies correctly"
     )
-    left_out = len(
-        {(attack.key.norm, attack.key.epsilon) for attack in everything}
-        - {(attack.key.norm, attack.key.epsilon) for attack in shown}
-    )
+    drawn, every = ({(each.key.norm, each.key.epsilon) for each in of} for of in (shown, everything))
+    left_out = len(every - drawn)
     caption = (
         f"Attack success rate: fooled / attacked, {images} (n = {span(counts)}). Whiskers are 95 % Wilson intervals. "
         "Where an attack was run in several ways, the one on most images is drawn, and of these the most successful."

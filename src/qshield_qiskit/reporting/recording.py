@@ -155,10 +155,10 @@ def _put_worst_case(folder: RunFolder, ball: tuple[Any, ...], first: Row) -> Row
     present, before = {row["outcomes"] for row in members}, set[str]()
     if former is not None:
         before = {*former.get("members", ())}  # those of earlier versions have names only
-        forgotten = not before <= present or not {*former["parameters"]["attacks"]} <= {*names}
-    if former is not None and forgotten:
-        counted.append(former)  # for what it fooled; its queries and seconds are partly those of members
-        names = list(dict.fromkeys([*former["parameters"]["attacks"], *names]))
+        attacks = former["parameters"]["attacks"]
+        if not before <= present or not {*attacks} <= {*names}:
+            counted.append(former)  # for what it fooled; its queries and seconds are partly those of members
+            names = list(dict.fromkeys([*attacks, *names]))
     outcomes = [read_outcome(folder, row) for row in counted]
     correct, fooled = fooled_by_any((outcome["correct"], outcome["fooled"]) for outcome in outcomes)
     name = f"{WORST_CASE}-{first['norm']}-{first['epsilon']:.4g}-{digest((*ball, first['image_set']))}"
