@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import torch
 
-from qshield_qiskit.errors import InputError
 from qshield_qiskit.robustness.verdict.ablation import without_circuit
 from qshield_qiskit.robustness.verdict.check import POINT, Check, all_but_one, does_not_apply
 from qshield_qiskit.robustness.verdict.evidence import Evidence
 
 
 def black_box(evidence: Evidence) -> Check:
-    """Let Square, and HopSkipJump on a few or where Square cannot, try the images that gradients missed."""
+    """Let Square, and HopSkipJump on a few, try the images that gradients missed."""
     missed = evidence.missed
     left = int(missed.sum())
     threshold = all_but_one(POINT, left)
     if left == 0:
         return Check("black_box", False, True, 0.0, threshold, "gradient attacks left no image to try")
-    found, walked = torch.zeros(left, dtype=torch.bool), evidence.effort.walked
-    try:
-        found |= evidence.attack("square", only=missed, proposals=evidence.effort.proposals).fooled
-    except InputError:  # there are images that have no room for squares; all of them are walked
-        walked = left
-    if walked:
+    found = evidence.attack("square", only=missed, proposals=evidence.effort.proposals).fooled
+    if evidence.effort.walked:
         few = torch.zeros_like(missed)
-        few[torch.nonzero(missed).squeeze(1)[:walked]] = True
+        few[torch.nonzero(missed).squeeze(1)[: evidence.effort.walked]] = True
         walk = evidence.attack("hopskipjump", only=few, norm="linf", steps=10, most_evaluations=300)
         found[: len(walk.fooled)] |= walk.fooled & (walk.linf <= evidence.epsilon)
     figure = float(found.double().mean())
