@@ -13,7 +13,7 @@ import torch
 from ibm_standin import TOKEN, Fault, StandInDevice
 from typer.testing import CliRunner
 
-from qshield_qiskit import QuantumLayer, assembly, catalog, hardware, judgement, runs
+from qshield_qiskit import QuantumLayer, assembly, catalog, evaluation, hardware, judgement, runs
 from qshield_qiskit.cli import app
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.devices import local
@@ -98,7 +98,7 @@ def test_kill_and_go_on(standin, run, tmp_path, delay):
     process.wait()
     assert service.submissions == 1
     service.queue.release()
-    figures = runs.evaluate(run, ON_DEVICE)
+    figures = evaluation.evaluate(run, ON_DEVICE)
     assert (figures["n"], service.submissions) == (8, 1)
 
 
@@ -109,35 +109,35 @@ def test_the_least_busy_device_stays_the_same_one(standin, run):
     first = model.backend.name
     service.devices[first].queue_length = 99  # now another one would be chosen
     assert catalog.load_backend("ibm_runtime", 2).name != first
-    assert runs.evaluate(run, dotted)["calibration"]["device"] == first
+    assert evaluation.evaluate(run, dotted)["calibration"]["device"] == first
     assert service.submissions == len(plan.jobs) == 1
 
 
 def test_what_the_ledger_has_needs_no_service(standin, run):
     service = standin()
-    figures = runs.evaluate(run, ON_DEVICE)
+    figures = evaluation.evaluate(run, ON_DEVICE)
     service.stop()
-    kept = runs.evaluate(run, ON_DEVICE)
+    kept = evaluation.evaluate(run, ON_DEVICE)
     assert kept["odr"] == figures["odr"]
     with pytest.raises(InputError, match="cannot be reached"):
-        runs.evaluate(run, (*ON_DEVICE, "evaluation.images=9"))
+        evaluation.evaluate(run, (*ON_DEVICE, "evaluation.images=9"))
 
 
 def test_a_calibration_that_could_not_be_had_is_told_when_jobs_are_sent_for_an_earlier_one(standin, run):
     service = standin()
     said = []
-    runs.evaluate(run, ON_DEVICE, terms=Terms(say=said.append))
+    evaluation.evaluate(run, ON_DEVICE, terms=Terms(say=said.append))
     earlier = service.devices["ibm_standin"].calibration().taken_at
     service.devices["ibm_standin"].recalibrate()
     service.plan.faults.append(Fault("GET /backends*", "500", times=999))
-    runs.evaluate(run, ON_DEVICE, terms=Terms(say=said.append))
+    evaluation.evaluate(run, ON_DEVICE, terms=Terms(say=said.append))
     assert not [line for line in said if "laid out" in line], "what the ledger has is not sent"
     settings = run.config.model_copy(
         update={"backend": run.config.backend.model_copy(update={"name": "ibm_standin"})}
     )
     model = assembly.on_backend(run.model, settings, run.purpose, Terms(say=said.append))
     service.plan.faults.clear()
-    with runs.conversation(model):
+    with assembly.conversation(model):
         classify(model, torch.rand(3, 1, 8, 8), 3)
     (line,) = [line for line in said if "laid out" in line]
     assert f"for that of {earlier:%Y-%m-%d %H:%M}" in line
@@ -146,7 +146,7 @@ def test_a_calibration_that_could_not_be_had_is_told_when_jobs_are_sent_for_an_e
 def test_a_new_calibration_pays_for_nothing_twice(standin, run):
     service = standin(faults=[Fault("POST /jobs", "recalibrate")])
     hardware.submit_run(run, ON_DEVICE)
-    assert runs.evaluate(run, ON_DEVICE)["n"] == 8
+    assert evaluation.evaluate(run, ON_DEVICE)["n"] == 8
     assert service.submissions == 1
     (job,) = Ledger().jobs()
     assert job.calibration != job.calibration_at_run
@@ -155,10 +155,10 @@ def test_a_new_calibration_pays_for_nothing_twice(standin, run):
 def test_a_budget_keeps_what_there_is(standin, run, monkeypatch):
     service = standin()
     monkeypatch.setattr(submission, "Limits", lambda: Limits(executions=800))
-    found = runs.evaluate(run, (*ON_DEVICE, "backend.max_qpu_seconds=4"))
+    found = evaluation.evaluate(run, (*ON_DEVICE, "backend.max_qpu_seconds=4"))
     assert (found["n"], service.submissions) == (4, 1)
     assert "backend.max_qpu_seconds=4 is reached" in found["stopped"]
-    whole = runs.evaluate(run, (*ON_DEVICE, "backend.max_qpu_seconds=60"))
+    whole = evaluation.evaluate(run, (*ON_DEVICE, "backend.max_qpu_seconds=60"))
     assert (whole["n"], service.submissions) == (8, 2)
     assert "stopped" not in whole
 

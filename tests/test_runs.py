@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import qshield_qiskit as qs
-from qshield_qiskit import runs
+from qshield_qiskit import evaluation, runs
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.reporting.folder import RunFolder
@@ -89,7 +89,7 @@ def test_twin_and_control_are_one_override_away(branch, tmp_path):
     run = small_run(tmp_path, f"model.branch={branch}", "training.epochs=1")
     assert run.metrics["quantum_share"] == 0
     assert qs.load_run(run.folder.path).model.branch == branch
-    assert runs.evaluate(run)["odr"] == run.metrics["odr"]
+    assert evaluation.evaluate(run)["odr"] == run.metrics["odr"]
 
 
 def test_the_paper_as_published_is_an_experiment(tmp_path):
@@ -101,21 +101,21 @@ def test_the_paper_as_published_is_an_experiment(tmp_path):
     assert loaded.config == run.config
     assert len(loaded.dataset().train) == 300
     assert loaded.model.readout_name == "basis_states"
-    assert runs.evaluate(loaded, ["backend=aer_ideal"])["n"] == 60
+    assert evaluation.evaluate(loaded, ["backend=aer_ideal"])["n"] == 60
 
 
 def test_evaluation_swaps_the_backend_and_retrains_nothing(run):
     before = (run.folder.path / "model.safetensors").read_bytes()
-    own = runs.evaluate(run)
+    own = evaluation.evaluate(run)
     assert own["odr"] == run.metrics["odr"]
-    ideal = runs.evaluate(run, ["backend=aer_ideal", "evaluation.images=30"])
+    ideal = evaluation.evaluate(run, ["backend=aer_ideal", "evaluation.images=30"])
     assert (ideal["backend"], ideal["n"], ideal["calibration"], ideal["shots"]) == (
         "aer_ideal",
         30,
         None,
         None,
     )
-    other = runs.evaluate(run, ["backend=fake_manila"])
+    other = evaluation.evaluate(run, ["backend=fake_manila"])
     assert other["calibration"]["device"] == "fake_manila"
     assert own.keys() == FIGURES | {"backend", "calibration", "shots", "seconds"}
     files = sorted(path.name.split("-")[0] for path in (run.folder.path / "evaluations").iterdir())
@@ -140,8 +140,8 @@ def test_a_run_on_a_backend_file_of_the_users_own_loads_and_runs_no_other(tmp_pa
     run = small_run(tmp_path / "runs", "backend=./mine.py", "backend.p=0.1", "training.epochs=1")
     loaded = qs.load_run(run.folder.path)
     assert loaded.model.backend.source == {"name": "./mine.py", "num_qubits": 2, "options": {"p": 0.1}}
-    assert runs.evaluate(loaded)["odr"] == run.metrics["odr"]
-    assert runs.evaluate(loaded, ["backend=aer_ideal"])["n"] == 60
+    assert evaluation.evaluate(loaded)["odr"] == run.metrics["odr"]
+    assert evaluation.evaluate(loaded, ["backend=aer_ideal"])["n"] == 60
     config = run.folder.path / "config.json"
     config.write_text(config.read_text().replace("./mine.py", str(tmp_path / "theirs.py")))
     assert qs.load_run(run.folder.path).model.backend.source["name"] == "./mine.py"
@@ -155,7 +155,7 @@ def test_a_sampled_models_metrics_are_of_the_images_asked_for_however_it_was_tra
     shots = ("odr", "precision", "train_accuracy")
     before = {name: run.metrics[name] for name in shots}
     assert run.metrics["n"] == 40
-    assert runs.evaluate(run)["odr"] == run.metrics["odr"]
+    assert evaluation.evaluate(run)["odr"] == run.metrics["odr"]
     (run.folder.path / "metrics.json").unlink()
     resumed = runs.train(run.config, resume=run)
     assert {name: resumed.metrics[name] for name in shots} == before
@@ -188,7 +188,7 @@ def test_more_images_than_there_are_is_said_before_the_training(tmp_path):
 )
 def test_an_evaluation_refuses_in_one_line(run, override, says):
     with pytest.raises(InputError, match=f"^[^\n]*{says}[^\n]*$"):
-        runs.evaluate(run, [override])
+        evaluation.evaluate(run, [override])
 
 
 def test_an_unfinished_run_says_how_to_go_on(tmp_path):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from qshield_qiskit import catalog
 from qshield_qiskit.config import Settings
-from qshield_qiskit.data import Dataset, load_dataset
+from qshield_qiskit.data import Dataset, Split, load_dataset
 from qshield_qiskit.devices.backend import Backend
 from qshield_qiskit.devices.jobs.purposes import device_in_use
 from qshield_qiskit.devices.terms import Terms
+from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.models.pretrained import read_config
 from qshield_qiskit.seeding import derive
@@ -35,6 +38,20 @@ def load_images(settings: Settings) -> Dataset:
         test_images=data.test_images,
         seed=derive(settings.seed, "split"),
     )
+
+
+def evaluated_images(dataset: Dataset, settings: Settings) -> Split:
+    """Take the test images that a model is evaluated on.
+
+    Raises:
+        InputError: There are fewer images than that.
+    """
+    wanted = settings.evaluation.images or len(dataset.test)
+    if wanted > len(dataset.test):
+        raise InputError(
+            f"evaluation.images={wanted}, but {dataset.name} has {len(dataset.test)} test images"
+        )
+    return Split(dataset.test.images[:wanted], dataset.test.labels[:wanted])
 
 
 def build_model(settings: Settings, dataset: Dataset) -> HybridClassifier:
@@ -113,3 +130,25 @@ def torch_device(settings: Settings) -> torch.device:
     """Choose where a model is evaluated: on a GPU, if there is one and it is not ruled out."""
     use_gpu = torch.cuda.is_available() and settings.training.accelerator != "cpu"
     return torch.device("cuda" if use_gpu else "cpu")
+
+
+@contextmanager
+def conversation(model: HybridClassifier) -> Iterator[None]:
+    """Close what a model's circuit has opened on a device, a batch of jobs, at the end."""
+    executor = model.executor
+    with executor if isinstance(executor, AbstractContextManager) else nullcontext():
+        yield
+
+
+def calibration(model: HybridClassifier) -> dict[str, Any] | None:
+    """Name the device and the date of a model's calibration; None without one."""
+    of_device = None if model.backend is None else model.backend.calibration
+    if of_device is None:
+        return None
+    return {"device": of_device.device, "taken_at": of_device.taken_at.isoformat()}
+
+
+def primitives(model: HybridClassifier) -> dict[str, Any]:
+    """Say how the circuit was run: shots, and a runtime primitive's options."""
+    options = getattr(model.backend, "options", None)
+    return {"shots": model.shots} | ({} if options is None else {"primitive": options.as_dict()})

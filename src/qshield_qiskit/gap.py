@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qshield_qiskit import runs
+from qshield_qiskit import assembly
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.intervals import wilson_interval
@@ -82,8 +82,8 @@ def compare_run(
         "backends": [
             {
                 "backend": target.settings.backend.name,
-                "calibration": runs.calibration(target.model),
-                **runs.primitives(target.model),
+                "calibration": assembly.calibration(target.model),
+                **assembly.primitives(target.model),
                 **_shares("odr", clean.logits.argmax(1) == first.labels),
                 "attacked": int(correct.sum()),
                 **_shares("asr", (attacked.logits.argmax(1) != first.labels)[correct]),
@@ -181,7 +181,7 @@ def _outcomes(target: Subject, examples: Tensor, announce: Announce) -> tuple[Br
         )
     seed_everything(derive(target.settings.seed, "comparison"))
     images = torch.cat([target.images, examples])
-    with runs.conversation(target.model):
+    with assembly.conversation(target.model):
         found = classify(target.model, images, target.settings.evaluation.batch_size)
     both = Branches(*(None if stage is None else stage.cpu() for stage in found))  # type: ignore[arg-type]
     half = len(examples)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qshield_qiskit import config, runs
+from qshield_qiskit import config, evaluation
 from qshield_qiskit.devices.ibm import ServiceBackend
 from qshield_qiskit.devices.jobs.outcomes import Plan
 from qshield_qiskit.devices.jobs.submission import ServiceExecutor
@@ -33,8 +33,8 @@ def submit_run(
     Raises:
         InputError: The backend is no device, or whatever keeps it from being used.
     """
-    settings = config.override(run.config, dotted, runs.EVALUATION_KEYS)
-    model, images, _ = runs.to_evaluate(run, settings, terms)
+    settings = config.override(run.config, dotted, evaluation.KEYS)
+    model, images, _ = evaluation.to_evaluate(run, settings, terms)
     backend = model.backend
     if not isinstance(backend, ServiceBackend if not dry else RuntimeBackend):
         also = ", or a snapshot such as backend=fake_torino" if dry else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qshield_qiskit import catalog, config, runs
+from qshield_qiskit import assembly, catalog, config
 from qshield_qiskit.config import AttackSettings, Settings
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import InputError
@@ -62,7 +62,7 @@ def attack_run(
     maker = None if source is None else _source_model(source, target)
     stand_in = target.stand_in()
     rows: list[Row] = []
-    with runs.conversation(target.model):
+    with assembly.conversation(target.model):
         for name, method in chosen.items():
             for epsilon in settings.radii() if method.bounded else [None]:
                 if epsilon == 0:
@@ -129,7 +129,7 @@ def judge_run(
     """
     target = subject(run, dotted, lambda settings: settings.verdict.images, MOST_JUDGED, terms)
     settings = target.settings
-    with runs.conversation(target.model):
+    with assembly.conversation(target.model):
         found = verdict(
             target.model,
             target.images,

@@ -1,27 +1,23 @@
-"""A run: train it, evaluate it, load it."""
+"""A run: train it, load it."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 
 from qshield_qiskit import assembly, catalog, config, overrides
 from qshield_qiskit.config import Settings
-from qshield_qiskit.data import Dataset, Split
+from qshield_qiskit.data import Dataset
 from qshield_qiskit.devices.jobs.purposes import was_sent
 from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.errors import BudgetSpent, InputError
@@ -31,13 +27,11 @@ from qshield_qiskit.reporting.environment import describe_environment
 from qshield_qiskit.reporting.folder import CONFIG, LAST, RunFolder
 from qshield_qiskit.seeding import derive, seed_everything
 from qshield_qiskit.start import with_start_named
-from qshield_qiskit.training.figures import classification_figures, classify, predict, quantum_share
+from qshield_qiskit.training.figures import classification_figures, predict, quantum_share
 from qshield_qiskit.training.fitting import fit, last_checkpoint
 from qshield_qiskit.training.history import HISTORY, Epoch, read
 
 METRICS = "metrics.json"
-EVALUATION_KEYS = ("backend", "evaluation", "data.root", "data.mirror")
-"""What `evaluate` may change; all else belongs to the training."""
 RESUME_KEYS = ("backend.max_qpu_seconds",)
 """What `train --resume` may change."""
 
@@ -142,7 +136,7 @@ def train(
     if settings.training.threads is not None:
         torch.set_num_threads(settings.training.threads)
     dataset = assembly.load_images(settings)
-    dataset = dataclasses.replace(dataset, test=_evaluated(dataset, settings))
+    dataset = dataclasses.replace(dataset, test=assembly.evaluated_images(dataset, settings))
     seed_everything(settings.seed)
     model = assembly.build_model(settings, dataset)
     checkpoint = None if resume is None else last_checkpoint(resume.folder.path)
@@ -180,90 +174,6 @@ def train(
             shutil.rmtree(run.folder.path)
         raise
     return run
-
-
-def evaluate(run: Run, dotted: Sequence[str] = (), *, terms: Terms | None = None) -> dict[str, Any]:
-    """Measure a trained model, on another backend if asked for, and keep the figures in evaluations/.
-
-    Args:
-        run: The run; nothing in it is retrained.
-        dotted: Overrides of backend, evaluation, data.root and data.mirror.
-        terms: On what terms a device is used.
-
-    Returns:
-        The figures, with `backend`, `calibration`, `shots`, `n` and `seconds`. Where a budget ended it, `n` is what
-        was done until then, and `stopped` says so.
-
-    Raises:
-        InputError: An override changes what belongs to the training, or does not fit.
-    """
-    settings = config.override(run.config, dotted, EVALUATION_KEYS)
-    model, images, labels = to_evaluate(run, settings, terms)
-    start, stopped = time.perf_counter(), None
-    with conversation(model):
-        try:
-            logits = classify(model, images, settings.evaluation.batch_size).logits
-        except BudgetSpent as stop:
-            stopped, outcomes = str(stop), getattr(stop, "figures", None)
-            if outcomes is None or np.isnan(outcomes).all():
-                raise
-            known = torch.from_numpy(outcomes)
-            logits = classify(model, images, settings.evaluation.batch_size, outcomes=known).logits
-    seconds = time.perf_counter() - start
-    answered = ~logits.isnan().any(1).cpu()
-    predicted, labels = logits.cpu()[answered].argmax(1), labels[answered]
-    figures = {
-        "backend": settings.backend.name,
-        "calibration": calibration(model),
-        **primitives(model),
-        **classification_figures(predicted, labels, model.num_classes),
-        "seconds": seconds,
-        "seed": settings.seed,
-    }
-    if stopped is not None:
-        figures["stopped"] = stopped
-    asked = json.dumps([settings.backend.model_dump(mode="json"), len(images)], sort_keys=True)
-    digest = hashlib.sha256(asked.encode()).hexdigest()[:8]
-    name = Path(settings.backend.name).stem  # it may be a file
-    run.folder.write_json(f"evaluations/{name}-{digest}.json", figures)
-    return figures
-
-
-def to_evaluate(
-    run: Run, settings: Settings, terms: Terms | None = None
-) -> tuple[HybridClassifier, torch.Tensor, torch.Tensor]:
-    """Get a run's model ready on the backend that settings ask for, with the images and labels to evaluate it on.
-
-    Raises:
-        InputError: There are fewer images than that, or a setting does not fit.
-    """
-    dataset = assembly.load_images(settings)
-    model = assembly.on_backend(run.model, settings, run.purpose, terms)
-    test = _evaluated(dataset, settings)
-    seed_everything(derive(settings.seed, "evaluation"))  # shots follow it
-    return model, test.images, test.labels
-
-
-def _evaluated(dataset: Dataset, settings: Settings) -> Split:
-    """Take the test images that a model is evaluated on.
-
-    Raises:
-        InputError: There are fewer images than that.
-    """
-    wanted = settings.evaluation.images or len(dataset.test)
-    if wanted > len(dataset.test):
-        raise InputError(
-            f"evaluation.images={wanted}, but {dataset.name} has {len(dataset.test)} test images"
-        )
-    return Split(dataset.test.images[:wanted], dataset.test.labels[:wanted])
-
-
-@contextmanager
-def conversation(model: HybridClassifier) -> Iterator[None]:
-    """Close what a model's circuit has opened on a device, a batch of jobs, at the end."""
-    executor = model.executor
-    with executor if isinstance(executor, AbstractContextManager) else nullcontext():
-        yield
 
 
 def training_command(run: Run) -> str:
@@ -322,20 +232,6 @@ def _metrics(
 def _environment(model: HybridClassifier, dataset: Dataset) -> dict[str, Any]:
     return {
         **describe_environment(),
-        "calibration": calibration(model),
+        "calibration": assembly.calibration(model),
         "data": [dataclasses.asdict(file) for file in dataset.source],
     }
-
-
-def calibration(model: HybridClassifier) -> dict[str, Any] | None:
-    """Name the device and the date of a model's calibration; None without one."""
-    of_device = None if model.backend is None else model.backend.calibration
-    if of_device is None:
-        return None
-    return {"device": of_device.device, "taken_at": of_device.taken_at.isoformat()}
-
-
-def primitives(model: HybridClassifier) -> dict[str, Any]:
-    """Say how the circuit was run: shots, and a runtime primitive's options."""
-    options = getattr(model.backend, "options", None)
-    return {"shots": model.shots} | ({} if options is None else {"primitive": options.as_dict()})

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from qshield_qiskit import runs
+from qshield_qiskit import evaluation, runs
 from qshield_qiskit.cli.console import (
     Fresh,
     Json,
@@ -40,7 +40,7 @@ def command(
     which, dotted = split_arguments(arguments)
     run = runs.load_run(which or "last")
     with stdout_kept_for_json(json):
-        figures = runs.evaluate(run, dotted, terms=terms(yes=yes, fresh=fresh))
+        figures = evaluation.evaluate(run, dotted, terms=terms(yes=yes, fresh=fresh))
     if json:
         emit({**figures, "run": str(run.folder.path)})
         return

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qshield_qiskit import hardware, runs
+from qshield_qiskit import assembly, hardware, runs
 from qshield_qiskit.cli.console import (
     Fresh,
     Json,
@@ -53,7 +53,7 @@ def command(
             {
                 "run": str(run.folder.path),
                 "backend": model.backend.name,
-                "calibration": runs.calibration(model),
+                "calibration": assembly.calibration(model),
                 "cost": None if cost is None else cost.as_dict(),
                 "jobs": jobs,
             }
