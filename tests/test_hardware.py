@@ -204,6 +204,18 @@ def test_an_attack_on_a_device_pays_for_no_verdict_and_a_verdict_asks(standin, r
     assert "--yes" in judged.stderr
 
 
+def test_a_certificate_on_a_device_asks_before_it_pays(standin, run):
+    service = standin()
+    words = ("certify", run.folder.path, "backend=ibm_standin", "backend.shots=50", "certificate=smoothing")
+    words = (*words, "certificate.images=2", "certificate.n=3", "certificate.n0=2")
+    unasked = qshield(*words)
+    assert (unasked.exit_code, service.submissions) == (2, 0)
+    assert "--yes" in unasked.stderr
+    assert qshield(*words, "--yes").exit_code == 0
+    assert service.submissions > 0
+    assert not any(session["accepting_jobs"] for session in service.sessions.values())
+
+
 def test_an_attack_ends_with_the_budget_and_goes_on_with_a_higher_one(standin, run):
     service = standin()
     dotted = ("backend=ibm_standin", "backend.shots=50", "attack=square", "attack.options.proposals=6")

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from qshield_qiskit import assembly
+from qshield_qiskit.devices.terms import Terms
 from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.reporting.certificates import put_certificates
-from qshield_qiskit.reporting.recording import digest, image_set, write_arrays
+from qshield_qiskit.reporting.recording import digest, write_arrays
 from qshield_qiskit.robustness.certificates import Certified, DoesNotApplyError, certify, chosen
 from qshield_qiskit.runs import Run
 from qshield_qiskit.subjects import Subject, backend_options, subject
@@ -25,12 +27,15 @@ Announce = Callable[[str], Any]
 """Called with a certificate's name before it starts; gives what is called with its progress, or None."""
 
 
-def certify_run(run: Run, dotted: Sequence[str] = (), *, announce: Announce | None = None) -> list[Row]:
+def certify_run(
+    run: Run, dotted: Sequence[str] = (), *, terms: Terms | None = None, announce: Announce | None = None
+) -> list[Row]:
     """Certify a run's predictions and keep the radius of every image.
 
     Args:
         run: The run.
         dotted: Overrides of certificate, backend and the data's place.
+        terms: On what terms a device is used.
         announce: Hears of every certificate, for a progress bar.
 
     Returns:
@@ -40,27 +45,29 @@ def certify_run(run: Run, dotted: Sequence[str] = (), *, announce: Announce | No
     Raises:
         InputError: A setting does not fit.
     """
-    target = subject(run, dotted, lambda settings: settings.certificate.images, MOST_IMAGES)
+    target = subject(run, dotted, lambda settings: settings.certificate.images, MOST_IMAGES, terms)
     settings = target.settings.certificate
-    rows = []
-    for name in chosen(settings.name):
-        options = settings.model_dump(exclude={"name", "images"})
-        try:
-            found = certify(
-                target.model,
-                target.images,
-                target.labels,
-                name,
-                seed=target.settings.seed,
-                progress=None if announce is None else announce(name),
-                **options,
-            )
-        except DoesNotApplyError as reason:
-            rows.append(
-                _identity(name, None, {}, target) | {"applies": False, "says": f"does not apply: {reason}"}
-            )
-            continue
-        rows += [_keep(run, name, each, target) for each in found]
+    rows: list[Row] = []
+    with assembly.conversation(target.model):
+        for name in chosen(settings.name):
+            options = settings.model_dump(exclude={"name", "images"})
+            try:
+                found = certify(
+                    target.model,
+                    target.images,
+                    target.labels,
+                    name,
+                    seed=target.settings.seed,
+                    progress=None if announce is None else announce(name),
+                    **options,
+                )
+            except DoesNotApplyError as reason:
+                rows.append(
+                    _identity(name, None, {}, target)
+                    | {"applies": False, "says": f"does not apply: {reason}"}
+                )
+                continue
+            rows += [_keep(run, name, each, target) for each in found]
     put_certificates(run.folder, rows)
     return rows
 
@@ -76,7 +83,7 @@ def _identity(name: str, norm: str | None, figures: dict[str, Any], target: Subj
         "backend_options": backend_options(target.settings),
         "seed": target.settings.seed,
         "n": len(target.labels),
-        "image_set": image_set(range(len(target.labels))),
+        "image_set": target.image_set,
     }
 
 

@@ -11,13 +11,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from qshield_qiskit import certification, config, runs
 from qshield_qiskit.cli.console import (
+    Fresh,
     Json,
+    Yes,
     console,
     emit,
     say_next,
     split_arguments,
     stdout,
     stdout_kept_for_json,
+    terms,
 )
 from qshield_qiskit.reporting.tables import certificate_table
 from qshield_qiskit.subjects import KEYS
@@ -31,6 +34,8 @@ def command(
             help="A run's folder, or last; and settings of certificate and backend.",
         ),
     ] = None,
+    yes: Yes = False,
+    fresh: Fresh = False,
     json: Json = False,
 ) -> None:
     """Find for every image the radius within which its class is certain, and say how many images that is.
@@ -41,7 +46,7 @@ def command(
     which, dotted = split_arguments(arguments)
     run = runs.load_run(which or "last")
     with stdout_kept_for_json(json), _bars() as announce:
-        rows = certification.certify_run(run, dotted, announce=announce)
+        rows = certification.certify_run(run, dotted, terms=terms(yes=yes, fresh=fresh), announce=announce)
     if json:
         emit({"run": str(run.folder.path), "rows": rows})
         return
