@@ -158,6 +158,12 @@ def test_an_attack_that_beats_a_certificate_would_be_counted(certified, tmp_path
         r for r in certificates_of(model) if (r.figures["bound"], r.figures["norm"]) == ("transfer", "linf")
     ]
     assert beaten(model, row)[0] == 1
+    class_of_victim = int(np.load(path)["label"][victim])
+    judgement.attack_run(
+        runs.load_run(folder), ("attack=fgsm", "attack.images=10", f"attack.target={class_of_victim}")
+    )
+    (model,) = subjects([read_run(runs.load_run(folder).folder)])
+    assert beaten(model, row)[0] == 1, "an attack that aims at its class says nothing of it"
     (smoothing,) = [r for r in certificates_of(model) if r.figures["certificate"] == "smoothing"]
     assert beaten(model, smoothing) is None  # it is about another classifier
     assert smallest_perturbations(model, "linf", np.array([0, 39])) is None  # nobody attacked the last one

@@ -50,7 +50,8 @@ def smallest_perturbations(model: Subject, norm: str, index: NDArray[np.int64]) 
         if row.key.norm == norm and row.key.target is None:
             looked |= there
         sizes = np.where(kept.fooled, kept.norms[norm].astype(np.float64), np.inf)
-        sizes = np.where(kept.correct, sizes, -1.0)
+        # A targeted attack leaves those of the target alone, and says of them no more than that.
+        sizes = np.where(kept.correct, sizes, -1.0 if row.key.target is None else np.inf)
         smallest[there] = np.minimum(smallest[there], sizes[found[there]])
     return smallest if looked.all() else None
 
