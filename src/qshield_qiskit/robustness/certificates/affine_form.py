@@ -205,7 +205,7 @@ class AffineForm:
         low, high = lows.amax(0), highs.amax(0)
         shares = (highs >= low).to(low)
         shares = shares / shares.sum(0)
-        centres, errors = windows.of(form.centre, 0.0), windows.of(form.error, 0.0)
+        centres, errors, reaches = (windows.of(each, 0.0) for each in (form.centre, form.error, form.reach()))
         centre, error = (shares * centres).sum(0), (shares * errors).sum(0)
         used = [place for place, share in enumerate(shares) if bool(share.any())]
         parts = {place: windows.one(form.slopes, place, 0.0) for place in used}
@@ -215,7 +215,7 @@ class AffineForm:
 
         pooled = replace(form, centre=centre, slopes=mean, error=error, low=low, high=high, packing=packing)
         contested = shares.amax(0) < 1
-        rounding = (len(used) + 2) * UNIT_ROUNDOFF * pooled.reach()
+        rounding = (len(used) + 2) * UNIT_ROUNDOFF * (shares * reaches).sum(0)  # before slopes cancel
         excess = torch.zeros_like(low[contested])
         middle, pixels = mean[:, contested], pooled.pixels
         pixels = None if pixels is None else pixels.expand(-1, len(low), -1, -1)[:, contested]
@@ -224,7 +224,7 @@ class AffineForm:
             _, above = self.ball.extremes(part - middle, pixels)
             # the error of x_i counts less in x_i - m, where it is in m as well
             own = error[contested] + (1 - 2 * share) * errors[place][contested]
-            own = own + rounding[contested] + UNIT_ROUNDOFF * self.ball.reach(part, pixels)
+            own = own + rounding[contested] + UNIT_ROUNDOFF * reaches[place][contested]
             most = (centres[place] - centre)[contested] + above + own
             excess = torch.where(share > 0, torch.maximum(excess, most), excess)
         half = torch.zeros_like(low)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 Norm = Literal["linf", "l2"]
@@ -42,6 +41,4 @@ class Certified:
 
     def holds(self, labels: Tensor, radius: float) -> Tensor:
         """Say which images are certified to be classified as labelled within a radius, (N,)."""
-        return (self.predicted == labels) & (
-            self.radii >= radius if radius else torch.ones_like(labels).bool()
-        )
+        return (self.predicted == labels) & (self.radii >= radius)

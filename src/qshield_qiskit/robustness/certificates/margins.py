@@ -158,7 +158,10 @@ class MarginBounds:
 
     def _in_logarithms(self, outcomes: AffineForm, classical: AffineForm, label: int) -> Tensor:
         """Bound the fused lead where logits are logarithms of the first K outcomes, (K,)."""
-        low, high = (each.clamp(min=self.smallest).log() for each in outcomes.bounds())
+        low, high = outcomes.bounds()
+        room = ROUNDINGS * self.smallest  # the model rounds probabilities, and logarithms magnify that
+        low = (low - room).clamp(min=self.smallest).log()
+        high = (high + room).clamp(min=self.smallest).log()
         second = low[label] - high[self._others(label)]
         if self.model.fusion_name == "quantum_only":
             return second
