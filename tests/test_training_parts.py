@@ -77,6 +77,7 @@ def test_gradient_free_training_of_the_circuit_lowers_the_loss(first, tmp_path):
     ("dotted", "message"),
     [
         (["training.trains=circuit", "model.branch=none"], "no second branch; try training.trains=all"),
+        (["training.trains=branch", "model.fusion=classical_only"], "has no say; try training.trains=all"),
         (["training.trains=circuit", "circuit.ansatz=none"], "no weights; try circuit.ansatz=rotations"),
         (["training.start_from=nowhere"], "nowhere: not a run"),
         (["training.dropout=0", "model.backbone=mlp"], "backbone mlp has no dropout; leave it null"),

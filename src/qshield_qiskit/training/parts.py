@@ -33,6 +33,10 @@ def trained_alone(model: HybridClassifier, part: str) -> Iterator[list[nn.Module
         return
     if model.template is None:
         raise InputError(f"training.trains={part}: this model has no second branch; try training.trains=all")
+    if model.fusion_name == "classical_only":
+        raise InputError(
+            f"training.trains={part}: with fusion classical_only the second branch has no say; try training.trains=all"
+        )
     kept = [module for name, module in model.named_children() if name not in PARTS[part]]
     still = [weight for module in kept for weight in module.parameters() if weight.requires_grad]
     for weight in still:
