@@ -55,10 +55,7 @@ def attack_run(
     """
     target = subject(run, dotted, lambda settings: settings.attack.images, MOST_ATTACKED, terms)
     settings = target.settings.attack
-    chosen = choose(settings.name, settings.preset, settings.options, target.model.num_classes)
-    chosen = {name: method for name, method in chosen.items() if _is_wanted(name, method, settings)} or chosen
-    for name, method in chosen.items():
-        check_method(name, method, max(settings.radii()), settings.norm, settings.target)
+    chosen = attacks_named(settings, target.model.num_classes)
     maker = None if source is None else _source_model(source, target)
     stand_in = target.stand_in()
     rows: list[Row] = []
@@ -93,6 +90,19 @@ def attack_run(
                 )
                 rows.append(keep_outcome(run, outcome, target, source))
     return rows + put_worst_cases(run.folder, rows)
+
+
+def attacks_named(settings: AttackSettings, num_classes: int) -> dict[str, Attack]:
+    """Give the attacks that settings ask for, by name, in the order in which they are run.
+
+    Raises:
+        InputError: There is no such attack, or it cannot do what is asked of it.
+    """
+    chosen = choose(settings.name, settings.preset, settings.options, num_classes)
+    chosen = {name: method for name, method in chosen.items() if _is_wanted(name, method, settings)} or chosen
+    for name, method in chosen.items():
+        check_method(name, method, max(settings.radii()), settings.norm, settings.target)
+    return chosen
 
 
 def _is_wanted(name: str, method: Attack, settings: AttackSettings) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,13 +19,15 @@ from qshield_qiskit.config import (
     Section,
     Settings,
     SweepSettings,
+    TrainingSettings,
     load_settings,
     load_sweep,
     named_sections,
 )
 from qshield_qiskit.errors import InputError, unknown
+from qshield_qiskit.reporting.folder import LAST
 from qshield_qiskit.start import with_start_named
-from qshield_qiskit.sweeps.groups import check_groups
+from qshield_qiskit.sweeps.groups import settings_of_groups
 
 SEED = "seed"
 
@@ -34,6 +37,10 @@ PLACES = {"data": {"root", "mirror"}, "training": {"threads"}}
 """Settings of other sections that it does not depend on either."""
 SECOND_BRANCH = {"model": {"fusion", "features", "projection", "detach_circuit", "readout"}}
 """Settings of the second branch, beside `circuit` and `backend`; a model without that branch ignores them."""
+OF_THE_DEVICE = ("noise_aware", "noise_variants")
+OF_TWO_BRANCHES = (*OF_THE_DEVICE, "lipschitz_weight", "branch_weight")
+IGNORED = {"circuit": (), "control": OF_THE_DEVICE, "none": OF_TWO_BRANCHES}
+"""Settings of training that change nothing about a model of this branch; they count as if nobody had set them."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,10 @@ def training_settings(settings: Settings) -> dict[str, Any]:
     Without a second branch it does not depend on circuit, backend and fusion, so that a grid of circuits has one twin.
     """
     tree = settings.model_dump(mode="json", exclude=ELSEWHERE)
+    plain = TrainingSettings().model_dump(mode="json")
+    tree["training"] |= {name: plain[name] for name in IGNORED[settings.model.branch]}
+    if settings.evaluation.images is not None:  # on which its figures were measured
+        tree["evaluation"] = {"images": settings.evaluation.images}
     left_out = dict(PLACES)
     if settings.model.branch == "none":
         left_out |= SECOND_BRANCH
@@ -130,10 +141,11 @@ def expand(
     fixed: list[str] = []
     for override in typed:
         key = override.partition("=")[0]
-        choices = overrides.alternatives(override)
         if key in bundles:
-            axes[key] = _chosen(key, axes[key], choices)
-        elif len(choices) > 1:
+            axes[key] = _chosen(key, axes[key], override)
+            continue
+        choices = overrides.alternatives(override)
+        if len(choices) > 1:
             axes[key] = {choice.partition("=")[2]: (choice,) for choice in choices}
         else:
             axes.pop(key, None)
@@ -141,19 +153,20 @@ def expand(
     _refuse_shadows(axes, fixed)
     _refuse_other_attacks(sweep, axes, typed)
     cells: dict[str, Cell] = {}
+    used: list[Settings] = []
     for point in itertools.product(*(values.items() for values in axes.values())):
         choices_here = dict(zip(axes, (label for label, _ in point), strict=True))
         words = [*fixed, *(override for _, chosen in point for override in chosen)]
         cell = Cell(choices_here, _settled(experiment, words, common), sweep.attacks, sweep.verdict)
-        check_groups(cell.settings, cell.attacks)
+        used += [cell.settings, *settings_of_groups(cell.settings, cell.attacks)]
         cells.setdefault(cell.digest, cell)
-    _refuse_unlimited_spending(list(cells.values()))
+    _refuse_unlimited_spending(used)
     return sweep, _with_few_verdicts(sweep, list(cells.values()))
 
 
-def _refuse_unlimited_spending(cells: Sequence[Cell]) -> None:
-    backends = {cell.settings.backend.model_dump_json(): cell.settings for cell in cells}
-    for settings in backends.values():
+def _refuse_unlimited_spending(used: Sequence[Settings]) -> None:
+    """Refuse a device without a budget, whether a cell is trained on it or only attacked."""
+    for settings in {each.backend.model_dump_json(): each for each in used}.values():
         backend, num_qubits = settings.backend, settings.circuit.num_qubits or 2
         hardware = False
         with suppress(InputError):  # what cannot be built sends nothing, and its cells will say why
@@ -166,7 +179,13 @@ def _refuse_unlimited_spending(cells: Sequence[Cell]) -> None:
 
 
 def _settled(experiment: str | Path | None, words: Sequence[str], common: Mapping[str, Any]) -> Settings:
-    settings = with_start_named(load_settings(experiment, words))
+    asked = load_settings(experiment, words)
+    settings = with_start_named(asked)
+    if str(asked.training.start_from) == LAST:
+        raise InputError(
+            f"training.start_from={LAST}: when this sweep goes on, another run is the last; "
+            f"try training.start_from={settings.training.start_from}"
+        )
     changed: dict[str, Any] = {}
     for section, content in common.items():
         before = getattr(settings, section)
@@ -182,15 +201,20 @@ def _values(axis: str, values: Sequence[Any] | Mapping[str, tuple[str, ...]]) ->
     return {word: (f"{axis}={word}",) for word in words}
 
 
-def _chosen(
-    axis: str, known: Mapping[str, tuple[str, ...]], choices: Sequence[str]
-) -> dict[str, tuple[str, ...]]:
-    """Choose among the names of an axis."""
-    labels = [choice.partition("=")[2] for choice in choices]
+def _chosen(axis: str, known: Mapping[str, tuple[str, ...]], override: str) -> dict[str, tuple[str, ...]]:
+    """Choose among the names of an axis; in a list of them, one with a comma stands in quotes."""
+    labels = [override.partition("=")[2]]
+    if labels[0] not in known:
+        labels = [_unquoted(choice.partition("=")[2]) for choice in overrides.alternatives(override)]
     for label in labels:
         if label not in known:
             raise unknown(f"value of the axis {axis}", label, known)
     return {label: known[label] for label in labels}
+
+
+def _unquoted(label: str) -> str:
+    quoted = len(label) > 1 and label[0] == label[-1] and label[0] in "'\""
+    return label[1:-1] if quoted else label
 
 
 def _refuse_shadows(axes: Mapping[str, Mapping[str, tuple[str, ...]]], fixed: Sequence[str]) -> None:
@@ -200,9 +224,10 @@ def _refuse_shadows(axes: Mapping[str, Mapping[str, tuple[str, ...]]], fixed: Se
         own = {_key(override) for chosen in values.values() for override in chosen}
         for key in sorted(own):
             if key in owners:
+                names = ",".join(f'"{name}"' if "," in name else name for name in values)
                 raise InputError(
                     f"{key}: set by {owners[key]} and by the axis {axis} too; leave one out, or choose among the "
-                    f"axis's values: {axis}={','.join(values)}"
+                    f"axis's values: {shlex.quote(f'{axis}={names}')}"
                 )
         owners |= dict.fromkeys(own, f"the axis {axis}")
 
@@ -221,7 +246,7 @@ def _refuse_other_attacks(
         if _key(override) in own:
             raise InputError(
                 f"{override}: the sweep's groups of attacks ({', '.join(sweep.attacks)}) say that themselves; "
-                f'try "sweep.attacks={{mine: [{override.replace(",", ", ")}]}}"'
+                f"try \"sweep.attacks={{mine: ['{override}']}}\""
             )
 
 
