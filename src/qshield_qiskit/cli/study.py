@@ -17,7 +17,7 @@ def command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Carry a study out, print its tables and keep them, with figures, in studies/.
+    """Carry a study out, print its tables and keep them in files, which are named at the end.
 
     Examples: qshield study circuits; qshield study circuits num_qubits=3 reps=1,2,3 calibrations=fake_torino_6q
     """

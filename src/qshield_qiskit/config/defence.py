@@ -58,7 +58,7 @@ class DefenceSettings(Section):
     step_size: StepSize = None
     """Length of a step; null: 2.5 epsilon / steps, and 1.25 epsilon for fast, epsilon for free."""
     random_start: bool = True
-    """Whether perturbations start at a random point of the ball."""
+    """Whether those of pgd, fast and free start at a random point of the ball; trades starts beside the image."""
     beta: NotNegative = 6.0
     """Weight of trades' divergence between clean and perturbed prediction."""
     replays: Count = 4
