@@ -82,7 +82,7 @@ export: $(READY) ## Write a run's model with a card of its figures and verdict i
 	@$(BIN)/qshield export $(RUN) $(if $(TO),--to $(TO)) $(if $(REPLACE),--replace)
 
 .PHONY: list
-list: $(READY) ## List circuits, backends, experiments and datasets
+list: $(READY) ## List circuits, backends, experiments, data sets and attacks
 	@$(BIN)/qshield list
 
 .PHONY: doctor
@@ -118,4 +118,4 @@ wheel: $(READY) ## Build the wheel and the source distribution into dist/
 
 .PHONY: clean
 clean: ## Remove what was built, but no run
-	rm -rf build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
