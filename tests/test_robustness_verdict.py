@@ -82,6 +82,9 @@ FLAGGED_BY = {
     "clipped logarithm": {"zero_gradients", "unbounded"},
 }
 
+HARD = {"determinism", "batch_invariance", "gradient_path", "gradient_correctness", "unbounded"}
+"""Checks that a model which hides nothing passes by all means."""
+
 
 @lru_cache
 def verdict_on(name: str) -> dict:
@@ -356,6 +359,7 @@ def test_the_result_is_the_contract():
     assert set(found) == {"verdict", "checks", "epsilon", "eot", "n", "seed", "quick", "seconds"}
     assert [check["name"] for check in found["checks"]] == [*(c.__name__ for c in CHECKS), "reporting"]
     assert len(found["checks"]) == 15
+    assert {check["name"] for check in found["checks"] if check["hard"]} == HARD
     for check in found["checks"]:
         assert set(check) == {"name", "hard", "passed", "figure", "threshold", "says"}
         assert check["passed"] in {True, False, None}
