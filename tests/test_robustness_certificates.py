@@ -6,11 +6,16 @@ import copy
 import math
 from functools import lru_cache
 
+import numpy as np
 import pytest
 import torch
 from classifiers import images_and_labels, trained_cnn, trained_hybrid, training_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
+from qiskit.quantum_info import DensityMatrix
+from qiskit_aer.noise import NoiseModel, depolarizing_error
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -20,6 +25,7 @@ from qshield_qiskit.quantum.channels import CHANNELS
 from qshield_qiskit.quantum.layer import QuantumLayer
 from qshield_qiskit.quantum.lipschitz import operators
 from qshield_qiskit.quantum.network import ExactQNN
+from qshield_qiskit.quantum.simulator import ExactSimulator
 from qshield_qiskit.robustness.attacking import attack
 from qshield_qiskit.robustness.certificates import CERTIFICATES, DoesNotApplyError, certify
 from qshield_qiskit.robustness.certificates.affine_form import AffineForm
@@ -28,6 +34,7 @@ from qshield_qiskit.robustness.certificates.circuit import bounded_sums, sum_bou
 from qshield_qiskit.robustness.certificates.margins import MarginBounds
 from qshield_qiskit.robustness.certificates.quantum_noise import (
     Privacy,
+    _state_moves,
     announced,
     depolarising_share,
     ratio_beyond,
@@ -371,6 +378,41 @@ def test_outcomes_of_close_states_are_as_private_as_promised(channel):
     distance = (moved - x).abs().sum(1) / 2
     promised = (4 * (1 - share) / share * distance.clamp(max=1.0)).log1p()
     assert (ratios.log() <= promised[:, None]).all()
+
+
+@pytest.mark.parametrize("encoding", ["angle", "enhanced_angle", "zz", "amplitude"])
+def test_encoded_states_move_no_farther_in_trace_distance_than_their_angles_let_them(encoding):
+    template = load_circuit("full", num_qubits=2, reps=1, encoding=encoding)
+    weights = np.linspace(-2, 2, template.num_weights)
+    network = ExactQNN(template, load_backend("aer_ideal", num_qubits=2))
+    moves = _state_moves(network.simulator, torch.from_numpy(weights))
+    generator = np.random.default_rng(0)
+    for size in (1e-3, 0.3, 3.0):
+        x = generator.uniform(-math.pi, math.pi, template.num_inputs)
+        moved = np.clip(x + size * generator.standard_normal(template.num_inputs), -math.pi, math.pi)
+        first, second = (
+            DensityMatrix(
+                template.circuit.assign_parameters(
+                    dict(zip([*template.inputs, *template.weights], [*angles, *weights], strict=True))
+                )
+            ).data
+            for angles in (x, moved)
+        )
+        distance = np.linalg.norm(first - second, "nuc") / 2
+        assert 0 < distance <= moves @ np.abs(moved - x) + 1e-9
+
+
+@pytest.mark.parametrize("q", [0.0, 0.1, 0.6])
+def test_a_rotation_moves_a_state_by_half_its_angle_and_less_before_noise(q):
+    """The trace distance is sin(delta / 2), times 1 - q if a depolarising channel of strength q is still to come."""
+    x = ParameterVector("x", 2)
+    circuit = QuantumCircuit(1)
+    circuit.rx(x[0], 0)
+    circuit.ry(x[1], 0)
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(depolarizing_error(q, 1), "rx")
+    moves = _state_moves(ExactSimulator(circuit, x, [], None, noise), torch.zeros(0))
+    assert moves == pytest.approx([(1 - q) / 2, 1 / 2])
 
 
 def test_announcing_a_class_changes_no_difference_between_classes():
