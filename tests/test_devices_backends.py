@@ -151,19 +151,32 @@ def test_estimated_success_counts_gates_idling_and_readout():
     isa = backend.transpile(circuit)
     assert isa.count_ops() == {"x": 1}
     used = isa.find_bit(isa.data[0].qubits[0]).index
-    gate = next(g for g in calibration.gates if (g.name, g.qubits) == ("x", (used,)))
+    errors = {(gate.name, gate.qubits): gate.error for gate in calibration.gates}
     read = sum(math.log(1 - qubit.readout_error) for qubit in calibration.qubits)
-    assert log_success(isa, calibration) == pytest.approx(math.log(1 - gate.error) + read)
-    waited = isa.copy()
-    waited.delay(1000, used, "ns")
-    qubit = calibration.qubits[used]
-    fidelity = 1 / 2 + math.exp(-1e-6 / qubit.t1) / 6 + math.exp(-1e-6 / qubit.t2) / 3
-    assert log_success(waited, calibration) - log_success(isa, calibration) == pytest.approx(
-        math.log(fidelity)
-    )
+    alone = log_success(isa, calibration)
+    assert alone == pytest.approx(math.log(1 - errors["x", (used,)]) + read)
+    coupled = isa.copy()
+    coupled.cx(1, 0)
+    assert log_success(coupled, calibration) - alone == pytest.approx(math.log(1 - errors["cx", (1, 0)]))
     asleep = isa.copy()
     asleep.delay(1000, 1 - used, "ns")
-    assert log_success(asleep, calibration) == log_success(isa, calibration)
+    assert log_success(asleep, calibration) == alone
+
+
+@pytest.mark.parametrize(("t1", "t2", "counted"), [(50e-6, 40e-6, 40e-6), (50e-6, 300e-6, 100e-6)])
+def test_estimated_success_of_waiting_is_that_of_relaxation(t1, t2, counted):
+    """A T2 beyond 2 T1 is a fit gone astray."""
+    calibration = Calibration.from_json(calibrations.find()["fake_manila_5q"]).reduce([0])
+    (qubit,) = calibration.qubits
+    calibration = calibration.model_copy(update={"qubits": (qubit.model_copy(update={"t1": t1, "t2": t2}),)})
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    isa = Backend.calibrated("one", calibration).transpile(circuit)
+    waited = isa.copy()
+    waited.delay(10, 0, "us")
+    fidelity = 1 / 2 + math.exp(-10e-6 / t1) / 6 + math.exp(-10e-6 / counted) / 3
+    lost = log_success(waited, calibration) - log_success(isa, calibration)
+    assert lost == pytest.approx(math.log(fidelity))
 
 
 def test_more_qubits_than_a_calibration_has_names_those_that_suffice():
