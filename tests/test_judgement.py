@@ -224,14 +224,28 @@ def test_an_attack_that_is_there_already_counts_for_a_preset_too(run):
     assert len([row for row in read_rows(run.folder) if row["attack"] == "fgsm"]) == 1
 
 
-def test_a_verdict_on_fewer_images_is_not_the_one_that_is_asked_for(run, monkeypatch):
+@pytest.mark.parametrize(
+    ("kept", "quick", "anew"),
+    [
+        ({}, False, 0),
+        ({}, True, 0),
+        ({"quick": True}, True, 0),
+        ({"quick": True}, False, 1),
+        ({"n": 10}, False, 1),
+        ({"n": 10}, True, 1),
+        ({"epsilon": 0.2}, True, 1),
+    ],
+    ids=str,
+)
+def test_a_quicker_verdict_or_one_on_other_images_is_not_the_one_that_is_asked_for(
+    run, monkeypatch, kept, quick, anew
+):
     judged = []
     monkeypatch.setattr(judgement, "judge_run", lambda *_, **more: judged.append(more) or {})
     verdict = {"epsilon": 32 / 255, "backend": "aer_noisy", "backend_options": "", "eot": 1, "quick": False}
-    for n, anew in ((40, 0), (10, 1)):
-        run.folder.write_json("verdict.json", verdict | {"n": n})
-        judgement.verdict_once(run, quick=False)
-        assert len(judged) == anew
+    run.folder.write_json("verdict.json", verdict | {"n": 40} | kept)
+    judgement.verdict_once(run, quick=quick)
+    assert [more["quick"] for more in judged] == [quick] * anew
 
 
 def test_a_curve_and_a_list(run):

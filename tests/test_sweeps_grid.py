@@ -116,6 +116,12 @@ def test_figures_on_fewer_images_are_another_run_s():
     assert all_images.training == cells()[0].training != few.training
 
 
+def test_controls_of_a_circuit_share_a_run_whatever_the_backend():
+    found = cells("circuit=none,full", "model.branch=control", "backend=aer_ideal,aer_noisy")
+    assert [cell.settings.circuit.name for cell in found] == ["none", "full"]
+    assert len({cell.training for cell in found}) == 2
+
+
 def test_seeds_share_a_line_and_other_settings_do_not():
     found = cells("seed=0,1", "training.epochs=1,2")
     assert len({cell.line for cell in found}) == 2
