@@ -21,6 +21,9 @@ from hypothesis import strategies as st
 from qshield_qiskit import seeding
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.robustness.attacks import ATTACKS
+from qshield_qiskit.robustness.attacks.auto_pgd import APGD, TargetedAPGD
+from qshield_qiskit.robustness.attacks.black_box import Square
+from qshield_qiskit.robustness.attacks.ensemble import Ensemble, WithinBall
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -266,6 +269,17 @@ def test_the_ensemble_is_as_strong_as_its_members():
     for name in ("fgsm", "apgd", "square"):
         assert best.asr >= run(model, name, n=60, epsilon=epsilon).asr
     assert 0 < best.asr < 1
+
+
+@pytest.mark.parametrize(("num_classes", "ranks"), [(2, []), (3, [1, 2]), (10, [1, 2])])
+def test_the_ensembles_members_are_those_of_autoattack(num_classes, ranks):
+    members = list(Ensemble(targets=2, steps=7, descents=3, proposals=30).rounds(num_classes))
+    assert members == [
+        APGD(steps=7),
+        *(TargetedAPGD(steps=7, rank=rank) for rank in ranks),
+        WithinBall(descents=3),
+        Square(proposals=30),
+    ]
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
