@@ -16,6 +16,8 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.quantum_info import DensityMatrix
 from qiskit_aer.noise import NoiseModel, depolarizing_error
+from scipy.stats import binomtest
+from scipy.stats import norm as normal
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -309,6 +311,27 @@ def test_smoothing_a_halfspace_finds_the_distance_to_it():
         0
     ]
     assert not torch.equal(found.radii, other.radii)
+
+
+class Wavering(nn.Module):
+    """The first class for all images of a batch but every tenth."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        tenth = torch.arange(len(images)) % 10 == 9
+        return self.scale * torch.stack([~tenth, tenth], dim=1).float()
+
+
+@pytest.mark.parametrize("alpha", [0.001, 0.05, 0.3])
+def test_the_radius_of_smoothing_is_clopper_and_pearsons(alpha):
+    image, label = torch.full((1, 1, 2, 2), 0.5), torch.tensor([0])
+    settings_ = {"sigma": 0.5, "n": 200, "n0": 50, "batch_size": 100}
+    (found,) = certify(Wavering(), image, label, "smoothing", alpha=alpha, **settings_)
+    least = binomtest(180, 200, alternative="greater").proportion_ci(1 - alpha).low
+    assert float(found.radii) == pytest.approx(0.5 * normal.ppf(least))
 
 
 def test_no_attack_beats_smoothing():
