@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from hearing import COMMAND
 from ibm_standin import INSTANCE, TOKEN, Fault
 from submitting import executor, pub, start, wait_until
 
@@ -214,10 +215,7 @@ def test_refusals_are_one_line(standin, qshield, ledger, monkeypatch):
 def test_watch_is_stopped_by_the_keyboard_and_nothing_is_lost(standin, qshield, ledger):
     service = standin(held=True)
     submit(ledger)
-    # A suite in the background ignores Ctrl-C, and so would what it starts.
-    hearing = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    started = f"{hearing}from qshield_qiskit.cli import main; main()"
-    command = [sys.executable, "-c", started, "jobs", "watch", "--seconds", "0.1"]
+    command = [sys.executable, "-c", COMMAND, "jobs", "watch", "--seconds", "0.1"]
     environment = {**os.environ, **service.environment, "QSHIELD_LEDGER": str(ledger)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         first = next(iter(service.jobs))

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hearing import COMMAND
 from typer.testing import CliRunner
 
 from qshield_qiskit.cli import app
@@ -42,17 +43,11 @@ def test_train_evaluate_and_resume(qshield):
     assert json.loads(resumed.stdout)["run"] == json.loads(evaluated.stdout)["run"]
 
 
-HEARING = (  # a process that was started in the background ignores Ctrl-C
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from qshield_qiskit.cli import main; main()"
-)
-
-
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_training_that_is_stopped_says_how_to_go_on(tmp_path, signum, status):
     words = ["train", *SMALL, "model.branch=none", "training.epochs=5000", "runs=else where"]
     process = subprocess.Popen(
-        [sys.executable, "-c", HEARING, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", COMMAND, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
     end = time.monotonic() + 120
     while not list(tmp_path.glob("else where/digits/*/checkpoints/last.ckpt")):

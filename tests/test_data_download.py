@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from hearing import HEARING
 
 from qshield_qiskit.data import idx, load_dataset, medmnist
 from qshield_qiskit.data.download import RemoteFile, fetch
@@ -159,7 +160,7 @@ def test_a_root_that_cannot_be_written_to_is_named(tmp_path):
         fetch("set", [RemoteFile("http://127.0.0.1:1/a", "")], tmp_path / "file" / "raw")
 
 
-FETCH = """
+FETCH = f"""{HEARING}
 import sys; from pathlib import Path
 from qshield_qiskit.data.download import RemoteFile, fetch
 fetch("set", [RemoteFile(sys.argv[1], sys.argv[2])], Path(sys.argv[3]))
@@ -186,6 +187,7 @@ def test_an_interrupted_download_leaves_nothing(server, tmp_path):
     assert not (tmp_path / "a.gz").exists()
     process.send_signal(signal.SIGINT)
     process.communicate()
+    assert process.returncode == -signal.SIGINT, "or it ended by itself, when it had waited long enough"
     assert everything_under(tmp_path) == []
 
 
