@@ -23,8 +23,9 @@ from qshield_qiskit.quantum.pub import Pub
 
 os.environ.setdefault("USAGE_DATA_OPT_OUT", "True")  # or the client reads its whole stack at each request
 
-WAITING = Waiting(poll=0.02, longest_poll=0.1, settle=0.3, sending=3.0, outage=3.0)
-PATIENCE = Patience(connect=1.0, read=1.0, slow=60.0, total=0.3)
+# What fails is soon given up by the client, and what may still succeed is waited for, however busy the machine is.
+WAITING = Waiting(poll=0.02, longest_poll=0.1, settle=0.3, sending=30.0, outage=30.0)
+PATIENCE = Patience(total=0.3)
 TWO_JOBS = Limits(executions=200)
 
 

@@ -232,7 +232,7 @@ def test_faults_that_stay_are_told_in_one_line_and_the_same_call_goes_on(standin
 
 def test_a_service_that_is_down_is_told_in_one_line(standin, ledger):
     service = standin()
-    with executor(ledger) as device:
+    with executor(ledger, waiting=IMPATIENT) as device:
         device.collector.service  # noqa: B018  # opened while it is there
         service.stop()
         with pytest.raises(InputError, match="cannot be reached"):
