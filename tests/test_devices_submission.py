@@ -95,12 +95,17 @@ def test_after_a_kill_the_same_call_goes_on(standin, ledger, undisturbed, moment
 
 
 def test_killed_again_and_again_at_any_time(standin, ledger, undisturbed):
-    service = standin(queue_seconds=0.05)
-    for seconds in np.random.default_rng(5).uniform(0.1, 0.8, 8):
-        process = start(service.environment, ledger)
-        time.sleep(seconds)
+    """After so many more requests each time: before anything is sent, in between, and while it waits in the queue."""
+    service, sent = standin(held=True), []
+    for more in (1, 12, 19, 21, 25, 32):
+        process, enough = start(service.environment, ledger), len(service.requests) + more
+        wait_until(lambda enough=enough: len(service.requests) >= enough)
         process.kill()
         process.join()
+        assert process.exitcode == -9
+        sent.append(service.submissions)
+    assert (sent[0], sent[-1]) == (0, 2)
+    service.queue.release()
     with executor(ledger) as device:
         assert (device.run(pub()) == undisturbed).all()
     assert service.submissions == 2
