@@ -1,6 +1,10 @@
 """Fixtures that tests of several files share."""
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ours", deadline=None, print_blob=True)  # a busy machine is no bug
+settings.load_profile("ours")
 
 
 @pytest.fixture

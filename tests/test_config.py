@@ -78,14 +78,13 @@ def dotted(changes: dict) -> list[str]:
     return [f"{key}={json.dumps(value)}" for key, value in changes.items()]
 
 
-@settings(deadline=None)
 @given(CHANGES)
 def test_what_is_typed_is_what_is_set(changes):
     found = load_settings("digits", dotted(changes))
     assert {key: leaf(found, key) for key in changes} == changes
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(CHANGES)
 def test_saved_settings_load_back_equal(tmp_path_factory, changes):
     found = load_settings("digits", dotted(changes))
@@ -95,7 +94,7 @@ def test_saved_settings_load_back_equal(tmp_path_factory, changes):
     assert load_settings(str(file)) == found
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(CHANGES, CHANGES)
 def test_the_later_override_wins(first, second):
     both = load_settings("digits", [*dotted(first), *dotted(second)])

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from qshield_qiskit.data import load_dataset
 from qshield_qiskit.errors import InputError
 
-SAME_FOLDER = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SAME_FOLDER = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def good(num_train=20, num_test=10, **replaced):

@@ -33,7 +33,7 @@ def test_the_table_holds_every_invertible_map(table):
 
 
 @given(gates=st.lists(st.sampled_from(list(itertools.permutations(range(4), 2))), max_size=12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_circuit_from_the_table_computes_the_map_on_coupled_pairs(gates, table):
     wanted = linear_map(4, gates)
     found = table.gates(wanted)

@@ -55,7 +55,7 @@ def ledger(tmp_path):
     ledger.close()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=npst.arrays(np.float64, st.tuples(st.integers(1, 9), st.just(2)), elements=st.floats(-1e3, 1e3)),
     cut=st.integers(0, 8),
@@ -335,7 +335,7 @@ def test_an_earlier_versions_ledger_keeps_its_answers_and_learns_the_new_ones_an
         assert again.recognised(ask(np.full((4, 2), 1e-7))).key == ask().key
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=npst.arrays(np.float64, st.just((4, 2)), elements=st.floats(-7, 7)),
     moved=npst.arrays(np.float64, st.just((4, 2)), elements=st.floats(-2e-4, 2e-4)),

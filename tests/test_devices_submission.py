@@ -596,7 +596,7 @@ def test_no_token_is_written_down(standin, ledger):
         assert TOKEN.encode() not in file.read_bytes()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     sets=st.integers(1, 5000),
     each=st.integers(1, 3000),

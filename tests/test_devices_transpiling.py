@@ -134,7 +134,7 @@ def test_expressions_come_back_whole(place):
         max_size=14,
     )
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_random_circuits(instructions):
     x = ParameterVector("x", 4)
     circuit = QuantumCircuit(3)

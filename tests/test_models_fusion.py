@@ -83,7 +83,7 @@ def test_product_fusion_is_the_normalised_geometric_mean():
 
 
 @given(st.integers(0, 2**31))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_dynamic_fusion_is_the_papers_formula(seed):
     fusion = fusion_in_double("dynamic")
     classical, quantum = random_logits(seed=seed).unbind()

@@ -52,7 +52,7 @@ def chains(draw: st.DrawFn) -> Calibration:
 
 
 @given(calibration=chains())
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_file_gives_back_the_calibration_bit_by_bit(calibration, tmp_path):
     file = tmp_path / "calibration.json"
     calibration.to_json(file)
@@ -60,7 +60,7 @@ def test_a_file_gives_back_the_calibration_bit_by_bit(calibration, tmp_path):
 
 
 @given(cut=st.floats(0, 1, exclude_max=True))
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_truncated_file_is_refused_in_one_line(cut, tmp_path):
     whole = COMMITTED["fake_manila_5q"].read_bytes().rstrip()
     file = tmp_path / "cut.json"

@@ -124,7 +124,7 @@ def test_amplitude_encoding_of_two_qubits_in_full():
     np.testing.assert_allclose(Statevector(bound(template, [a, b, c])).data, expected, atol=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 5).flatmap(lambda n: arrays(np.float64, 2**n, elements=st.floats(-1, 1, width=32))))
 def test_amplitude_encoding_prepares_any_real_vector(vector):
     if np.linalg.norm(vector) < 1e-6:

@@ -65,7 +65,7 @@ def cost(calibration, subset):
 
 
 @given(calibration=devices(), data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_subset_is_cheaper(calibration, data):
     size = data.draw(st.integers(1, calibration.num_qubits))
     subsets = itertools.combinations(range(calibration.num_qubits), size)
@@ -78,7 +78,7 @@ def test_no_subset_is_cheaper(calibration, data):
 
 
 @given(calibration=devices(), data=st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_greedy_search_finds_connected_subsets_wherever_there_are_any(calibration, data):
     size = data.draw(st.integers(1, calibration.num_qubits))
     qubits, couplings = layout._qubit_costs(calibration), layout._coupling_costs(calibration)

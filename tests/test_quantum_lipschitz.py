@@ -51,7 +51,7 @@ def holds(simulator, w, seed=0, samples=40):
 
 
 @given(circuits(), noise_models(), st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_bounds_hold_for_random_circuits_under_random_noise(circuit, noise, seed):
     generator = torch.Generator().manual_seed(seed)
     w = torch.rand(NUM_WEIGHTS, generator=generator, dtype=torch.float64) * 6 - 3
@@ -125,7 +125,7 @@ def test_readout_errors_that_tell_nothing_leave_nothing_to_change():
 
 
 @given(st.floats(0, 0.3))
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 def test_more_noise_never_bounds_less(p):
     template = catalog.load_circuit("linear", 3, reps=2)
     w = torch.linspace(-1, 1, template.num_weights, dtype=torch.float64)

@@ -100,7 +100,7 @@ def test_shared_parameters_expressions_and_composite_gates(observables):
         np.testing.assert_allclose(one, other, atol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(circuits(max_qubits=3, max_gates=8))
 def test_the_shift_gradient_of_any_circuit(circuit):
     inputs, weights = ([p for p in circuit.parameters if p in vector] for vector in (X, W))
@@ -261,7 +261,7 @@ def test_spsa_is_unbiased_and_needs_two_sets_a_draw():
 
 
 @pytest.mark.parametrize("estimate", [ParameterShift(), SimultaneousPerturbation(draws=2)])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(batch=st.integers(1, 3), outputs=st.integers(1, 3), seed=st.integers(0, 99))
 def test_estimates_are_exact_where_outcomes_are_sinusoids_of_one_angle(estimate, batch, outputs, seed):
     generator = np.random.default_rng(seed)

@@ -112,7 +112,7 @@ def test_a_circuit_that_only_encodes_is_not_spread_over_all_paulis():
 
 
 @both_precisions
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(circuit=circuits(), noise=st.none() | noise_models(), seed=st.integers(0, 1000), data=st.data())
 def test_random_circuits_under_random_noise_equal_aer(dtype, tolerance, circuit, noise, seed, data):
     circuit = catalog.load_backend("aer_ideal", circuit.num_qubits).transpile(circuit)
@@ -127,7 +127,7 @@ def test_random_circuits_under_random_noise_equal_aer(dtype, tolerance, circuit,
     assert largest_error(simulator, circuit, noise, x, w, dtype=dtype) < tolerance
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(circuit=circuits(max_qubits=3, max_gates=8), seed=st.integers(0, 1000))
 def test_random_circuits_on_a_device_equal_aer(circuit, seed):
     backend = catalog.load_backend("aer_noisy", circuit.num_qubits)
@@ -137,7 +137,7 @@ def test_random_circuits_on_a_device_equal_aer(circuit, seed):
     assert largest_error(simulator, isa, backend.noise_model, x, w, circuit.num_qubits) < 1e-9
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     circuit=circuits(max_qubits=3, max_gates=8), noise=st.none() | noise_models(), seed=st.integers(0, 1000)
 )

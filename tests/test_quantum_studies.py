@@ -48,7 +48,7 @@ def random_states(count, n, seed=0):
 
 
 @given(circuits(), st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_states_are_qiskits(circuit, seed):
     values = np.random.default_rng(seed).uniform(-3, 3, size=(3, len(X) + len(W)))
     names = [*X, *W]

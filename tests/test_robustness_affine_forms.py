@@ -78,7 +78,7 @@ def model_of(seed: int) -> nn.Sequential:
 
 
 @given(balls)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_bounds_hold_for_random_networks(ball):
     norm, radius, seed, symbols = ball
     model, pixels = model_of(seed), image((2, 10, 10), seed)
@@ -94,7 +94,7 @@ def test_bounds_hold_for_random_networks(ball):
 
 
 @given(balls, st.sampled_from([3, 4, 6, 9]), st.sampled_from([(14, 14), (8, 20), (17, 6)]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_pixels_that_share_a_row_change_no_bound(ball, period, sides):
     norm, radius, seed, symbols = ball
     torch.manual_seed(seed)
@@ -121,7 +121,7 @@ def test_pixels_that_share_a_row_change_no_bound(ball, period, sides):
 
 
 @given(balls)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_bounds_hold_through_layer_norm(ball):
     norm, radius, seed, symbols = ball
     torch.manual_seed(seed)
@@ -234,7 +234,7 @@ def test_layers_without_a_rule_are_named(layer, says):
 
 
 @given(st.floats(1e-5, 0.9), st.floats(1e-4, 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_search_ends_just_below_the_largest_radius(truth, guess):
     tried = []
 

@@ -282,7 +282,7 @@ def test_the_ensembles_members_are_those_of_autoattack(num_classes, ranks):
     ]
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(
     name=st.sampled_from(["fgsm", "pgd", "apgd", "square"]),
     epsilon=st.floats(0, 1, exclude_min=True, allow_subnormal=False),

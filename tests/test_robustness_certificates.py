@@ -164,7 +164,7 @@ def test_a_class_leads_a_mixture_by_no_more_than_in_the_branch_where_it_leads_le
 
 
 @given(st.integers(0, 10**6), st.floats(1e-4, 0.02), st.sampled_from(["linf", "l2"]))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 def test_no_difference_quotient_and_no_gradient_beats_the_bound_of_a_random_hybrid(seed, radius, norm):
     model = hybrid(seed=seed, backend="paper_noise", fusion="quantum_only" if seed % 2 else "product")
     bounds = MarginBounds(model, 32)

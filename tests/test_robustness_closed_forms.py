@@ -211,7 +211,7 @@ def test_steps_that_cannot_cross_the_ball_are_weak(name, parameters, epsilon, we
 
 
 @pytest.mark.parametrize("name", [name for name, kind in ATTACKS.items() if issubclass(kind, SteppedAttack)])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(steps=st.integers(1, 500), epsilon=st.floats(1e-4, 1))
 def test_default_steps_cross_the_ball(name, steps, epsilon):
     assert weakness(build(name, {"steps": steps}), epsilon) is None

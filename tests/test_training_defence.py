@@ -59,7 +59,7 @@ def test_on_a_linear_model_pgd_finds_the_known_maximum():
     torch.testing.assert_close(random_start, optimum.detach())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.integers(0, 2**16),
     st.floats(0.001, 1),

@@ -16,7 +16,7 @@ def noisy(kind, images, seed=0, **strength):
     return NOISES[kind](images, NoiseSettings(**strength), torch.Generator().manual_seed(seed))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(sorted(NOISES)),
     st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)),
