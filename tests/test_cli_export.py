@@ -1,6 +1,7 @@
 """A model that leaves its run: it loads, and its card carries the verdict."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -16,10 +17,16 @@ SMALL = ("data.train_images=300", "data.test_images=40", "training.epochs=2", "c
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def attacked(tmp_path_factory):
     run = runs.train(load_settings("digits", [*SMALL, f"runs={tmp_path_factory.mktemp('runs')}"]))
     judgement.attack_run(run, ("attack=fgsm", "attack.epsilon=0.1", "attack.images=20"))
-    return run
+    return run.folder.path
+
+
+@pytest.fixture
+def run(attacked, tmp_path):
+    """A copy of the run, without a verdict."""
+    return runs.load_run(shutil.copytree(attacked, tmp_path / "runs" / attacked.name))
 
 
 def export(run, folder, *more):

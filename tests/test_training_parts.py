@@ -51,12 +51,12 @@ def test_dropout_is_lifted_while_training_and_comes_back(first, tmp_path):
 
 def test_gradient_free_training_of_the_circuit_lowers_the_loss(first, tmp_path):
     """SPSA on the circuit's weights alone, on shots: the loss of the same images falls."""
-    reset = first.model
+    reset = runs.load_run(shutil.copytree(first.folder.path, tmp_path / "reset"))
     with torch.no_grad():
-        reset.layer.weight.add_(1.5)  # detuned
-    reset.save_pretrained(first.folder.path)
+        reset.model.layer.weight.add_(1.5)  # detuned
+    reset.model.save_pretrained(reset.folder.path)
     dotted = (
-        f"training.start_from={first.folder.path}",
+        f"training.start_from={reset.folder.path}",
         "training.trains=circuit",
         "training.learning_rate=0.1",
         "training.epochs=4",
@@ -67,7 +67,7 @@ def test_gradient_free_training_of_the_circuit_lowers_the_loss(first, tmp_path):
         "backend.gradient=spsa",
         "backend.gradient_draws=2",
     )
-    second = train(tmp_path, *dotted)
+    second = train(tmp_path / "runs", *dotted)
     losses = [epoch.train_loss for epoch in second.history]
     assert losses[-1] < losses[0]
     assert (second.model.shots, second.config.backend.gradient) == (200, "spsa")
