@@ -3,8 +3,16 @@
 import pytest
 from hypothesis import settings
 
+from qshield_qiskit.seeding import seed_everything
+
 settings.register_profile("ours", deadline=None, print_blob=True)  # a busy machine is no bug
 settings.load_profile("ours")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """What a test draws does not depend on the tests before it."""
+    seed_everything(0)
 
 
 @pytest.fixture
