@@ -96,6 +96,7 @@ class IBMStandIn:
             "QISKIT_IBM_URL": self.url + API,
             "QISKIT_IBM_TOKEN": self.token,
             "QISKIT_IBM_INSTANCE": self.instance,
+            "USAGE_DATA_OPT_OUT": "True",  # or the client reads its whole stack at each request
         }
 
     @property

@@ -21,8 +21,6 @@ from qshield_qiskit.devices.service.patience import Patience
 from qshield_qiskit.devices.snapshot import fake_device, take_snapshot
 from qshield_qiskit.quantum.pub import Pub
 
-os.environ.setdefault("USAGE_DATA_OPT_OUT", "True")  # or the client reads its whole stack at each request
-
 # What fails is soon given up by the client, and what may still succeed is waited for, however busy the machine is.
 WAITING = Waiting(poll=0.02, longest_poll=0.1, settle=0.3, sending=30.0, outage=30.0)
 PATIENCE = Patience(total=0.3)

@@ -58,11 +58,11 @@ IMAGES, LABELS = images_and_labels(4)
         ({"images": IMAGES[:0], "labels": LABELS[:0]}, "at least 1"),
         ({"images": IMAGES[:, 0]}, "(N, C, H, W)"),
         ({"labels": LABELS[:3]}, "(N,)"),
-        ({"model": nn.Sequential(trained_cnn(), nn.Softmax(1))}, "probabilities"),
-        ({"model": nn.Sequential(nn.Flatten(), nn.Linear(64, 1))}, "expected logits (N, K)"),
+        ({"model": lambda: nn.Sequential(trained_cnn(), nn.Softmax(1))}, "probabilities"),
+        ({"model": lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 1))}, "expected logits (N, K)"),
         (
             {
-                "model": nn.Sequential(
+                "model": lambda: nn.Sequential(
                     nn.Flatten(0), nn.Unflatten(0, (4, 64)), nn.Linear(64, 1), nn.Flatten(0)
                 )
             },
@@ -72,14 +72,14 @@ IMAGES, LABELS = images_and_labels(4)
 )
 def test_wrong_input_is_one_line(changes, says):
     given = {
-        "model": trained_cnn(),
+        "model": trained_cnn,
         "images": IMAGES,
         "labels": LABELS,
         "name": "pgd",
         "epsilon": 0.1,
     } | changes
     with pytest.raises(InputError) as refusal:
-        attack(**given)
+        attack(**given | {"model": given["model"]()})
     assert says in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
