@@ -256,12 +256,22 @@ def test_patience_counts_the_accuracy_under_attack(digits, tmp_path):
     assert rows[-1].epoch - history.best(rows).epoch == 2
 
 
-def test_mixed_and_double_precision(digits, tmp_path):
-    for precision in ("bf16-mixed", "64-true"):
-        model = make(digits)
-        settings = some(epochs=1, precision=precision, defence={"name": "trades", "epsilon": 0.1})
-        (row,) = fit(model, digits, settings, tmp_path / precision, seed=0)
-        assert row.train_loss > 0
+@pytest.mark.parametrize(
+    ("precision", "computed", "kept"),
+    [
+        ("bf16-mixed", torch.bfloat16, torch.float32),
+        ("64-true", torch.float64, torch.float64),
+    ],
+)
+def test_a_defended_model_is_trained_in_the_precision_that_is_asked_for(
+    digits, tmp_path, precision, computed, kept
+):
+    model, seen = make(digits), set()
+    model.head.register_forward_hook(lambda head, _, logits: seen.add((logits.dtype, head.weight.dtype)))
+    settings = some(epochs=1, precision=precision, defence={"name": "trades", "epsilon": 0.1})
+    (row,) = fit(model, digits, settings, tmp_path, seed=0)
+    assert seen == {(computed, kept)}
+    assert row.train_loss > 0
 
 
 def test_examples_can_be_crafted_in_inference_mode():
