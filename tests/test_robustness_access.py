@@ -92,7 +92,10 @@ def test_a_model_without_a_gradient_is_no_crash_and_its_figure_no_success(name):
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_model_of_half_precision_is_attacked_in_its_own(name):
-    outcome = run(trained_cnn().bfloat16(), name, n=6)
+    model, seen = trained_cnn().bfloat16(), set()
+    model.register_forward_pre_hook(lambda _, given: seen.add(given[0].dtype))
+    outcome = run(model, name, n=6)
+    assert seen == {torch.bfloat16}
     assert outcome.attacked > 0
     assert outcome.examples.dtype == torch.float32
 
