@@ -25,6 +25,9 @@ from qshield_qiskit.robustness.attacks.auto_pgd import APGD, TargetedAPGD
 from qshield_qiskit.robustness.attacks.black_box import Square
 from qshield_qiskit.robustness.attacks.ensemble import Ensemble, WithinBall
 
+ONE_IMAGE = 1 / 12
+"""Success on the one image at least that a weak attack fools of twelve."""
+
 
 @pytest.mark.parametrize("name", ATTACKS)
 @pytest.mark.parametrize("kind", MODELS)
@@ -160,8 +163,8 @@ def test_a_targeted_attack_arrives(name, target):
     check(outcome, images)
     assert torch.equal(outcome.correct, (outcome.clean == labels) & (goals != labels))
     assert torch.equal(outcome.fooled, outcome.correct & (outcome.adversarial == goals))
-    weak = {"fgsm", "one_pixel"} | ({"boundary", "hopskipjump"} if target == "unlikely" else set())
-    assert outcome.asr >= (0.0 if name in weak else 0.75)
+    if (name, target) != ("one_pixel", "unlikely"):  # three pixels are too few for it
+        assert outcome.asr >= {"fgsm": ONE_IMAGE, "one_pixel": ONE_IMAGE}.get(name, 0.75)
 
 
 @pytest.mark.parametrize("name", [name for name, kind in ATTACKS.items() if not kind.can_target])
@@ -180,7 +183,7 @@ def test_two_classes(name):
         return
     outcome = run(model, name, data=data)
     check(outcome, images, model)
-    assert outcome.asr >= {"fgsm": 0.5, "one_pixel": 0.0, "square_l2": 0.3}.get(name, LEAST[name])
+    assert outcome.asr >= {"fgsm": 0.5, "one_pixel": ONE_IMAGE, "square_l2": 0.3}.get(name, LEAST[name])
 
 
 @pytest.mark.parametrize("name", ATTACKS)
