@@ -445,7 +445,6 @@ def test_spare_qubits_of_a_device_cost_nothing(observables):
     assert simulator.lowered.num_qubits < 5
     if observables is None:  # Aer's expectation values know no readout error
         assert largest_error(simulator, circuit, backend.noise_model, *random_values(simulator), 2) < 1e-9
-    quiet = ExactSimulator(circuit, template.inputs, template.weights, observables, None, num_qubits=2)
     for engine in ("pauli_transfer", "statevector"):
         quiet = ExactSimulator(
             circuit, template.inputs, template.weights, observables, None, num_qubits=2, engine=engine
