@@ -59,13 +59,6 @@ def test_everything_shipped_is_found_and_described(here, kind):
         assert entry.summary.endswith(".")
 
 
-@pytest.mark.parametrize("name", sorted(catalog.find("backends")))
-def test_every_backend_builds_by_its_name(name):
-    backend = catalog.load_backend(name, 3)
-    assert backend.num_qubits == 3
-    assert backend.name == name
-
-
 def test_a_file_in_the_working_directory_is_found_and_wins(here):
     (here / "circuits" / "mine.py").write_text(GOOD.format(what="mine"))
     (here / "circuits" / "full.py").write_text(GOOD.format(what="full anew"))

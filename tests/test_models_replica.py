@@ -1,6 +1,5 @@
 """The paper's pipeline as published, by options of the ordinary classifier: random, detached, with nothing to train."""
 
-import json
 import math
 
 import pytest
@@ -170,17 +169,6 @@ def test_another_backend_serves_the_replica_too():
     after = ideal.branches(some_images())
     assert torch.equal(before.angles, after.angles)
     assert 1e-5 < (before.outcomes - after.outcomes).abs().max() < 0.05
-
-
-def test_a_model_saved_before_these_options_loads(tmp_path):
-    model = make()
-    model.save_pretrained(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    for key in OPTIONS:
-        del config[key]
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    loaded = HybridClassifier.from_pretrained(tmp_path)
-    assert torch.equal(loaded(some_images()), model(some_images()))
 
 
 @pytest.mark.parametrize("options", [{"features": "logits"}, {"projection": "random_expansion"}], ids=str)
