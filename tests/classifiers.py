@@ -86,17 +86,6 @@ class Jittered(nn.Module):
         return self.model(images + self.strength * torch.randn_like(images))
 
 
-class Quantised(nn.Module):
-    """Pixels rounded to a few levels, which has no gradient."""
-
-    def __init__(self, model: nn.Module, levels: int = 4) -> None:
-        super().__init__()
-        self.model, self.levels = model, levels
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.model((images * self.levels).round() / self.levels)
-
-
 class Detached(nn.Module):
     """Cut off from autograd altogether."""
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 from attacked import check, run
+from cheats import Quantised
 from classifiers import (
     Counting,
     Detached,
     Erring,
     Jittered,
-    Quantised,
     images_and_labels,
     trained_cnn,
     trained_hybrid,
@@ -74,7 +74,7 @@ def test_eot_sees_through_noise(name):
 
 def test_bpda_breaks_what_hides_its_gradient():
     smooth = trained_cnn()
-    model = Quantised(smooth)
+    model = Quantised(smooth, levels=4)
     settings: dict[str, Any] = {"n": 24, "epsilon": 0.3, "parameters": {"steps": 20}}
     assert run(model, "pgd", **settings).asr < 0.3
     bpda = run(model, "pgd", differentiable=smooth, **settings)

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
-from classifiers import images_and_labels, trained_cnn, trained_hybrid, training_images
+from classifiers import Jittered, images_and_labels, trained_cnn, trained_hybrid, training_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit
@@ -344,18 +344,10 @@ def test_no_attack_beats_smoothing():
     right = found.predicted == labels
     assert right.sum() > 2
 
-    class Noisy(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, pixels: Tensor) -> Tensor:
-            return self.model(pixels + sigma * torch.randn_like(pixels))
-
     smoothed = SmoothedClassifier(model, DIGIT, 10, CertificateSettings(sigma=sigma, n0=1000))
     for image, label, radius in zip(images[right], labels[right], found.radii[right].tolist(), strict=True):
         outcome = attack(
-            Noisy(),
+            Jittered(model, sigma),
             image[None],
             label[None],
             "pgd",

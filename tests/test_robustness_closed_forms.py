@@ -10,6 +10,7 @@ import pytest
 import torch
 from art.attacks.evasion import MomentumIterativeMethod
 from attacked import check, run
+from cheats import Saturated
 from classifiers import (
     images_and_labels,
     trained_cnn,
@@ -137,18 +138,6 @@ def test_hopskipjump_ends_where_no_step_is_short_enough(norm):
     assert outcome.attacked == 5
 
 
-class Confident(nn.Module):
-    """A model's logits, many times as large."""
-
-    def __init__(self, model: nn.Module, factor: float) -> None:
-        super().__init__()
-        self.model, self.factor = model, factor
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.factor * self.model(images)
-        return logits
-
-
 @pytest.mark.parametrize("name", ["fgsm", "pgd", "mim"])
 def test_a_small_gradient_shows_the_way_in_l2_as_well(name):
     """A lead of 80 leaves a gradient of 1e-35, whose squares are 0 in single precision."""
@@ -158,7 +147,7 @@ def test_a_small_gradient_shows_the_way_in_l2_as_well(name):
     ):  # the same two classes, all of it in the second's logit: the other's gradient rounds to 0
         model[1].weight[1], model[1].bias[1] = -w, model[1].bias[1] - model[1].bias[0]
         model[1].weight[0], model[1].bias[0] = 0.0, 0.0
-    confident = Confident(model, 80 / float(margins.min()))
+    confident = Saturated(model, 80 / float(margins.min()))
     least = float((margins / w.norm()).min())
     nearest = margins.argmin()[None]
     data = (images[nearest], labels[nearest])
