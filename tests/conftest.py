@@ -29,3 +29,14 @@ def standin(monkeypatch, tmp_path):
     yield start
     for service in running:
         service.stop()
+
+
+@pytest.fixture
+def qshield(tmp_path, monkeypatch):
+    """The command, called as `qshield("train", "digits")` in a folder of the test's own."""
+    from typer.testing import CliRunner
+
+    from qshield_qiskit.cli import app
+
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: CliRunner().invoke(app, list(words))

@@ -8,10 +8,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from qshield_qiskit import certification, judgement, runs
-from qshield_qiskit.cli import app
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.intervals import wilson_interval
@@ -55,12 +53,6 @@ def certified(trained, tmp_path_factory):
     attack = ("attack=pgd,deepfool", "attack.images=10", "attack.epsilon=0.05,0.3", "attack.options.steps=8")
     judgement.attack_run(copy, attack)
     return copy, rows
-
-
-@pytest.fixture
-def qshield(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return lambda *words: CliRunner().invoke(app, list(words))
 
 
 def test_rows_and_radii_are_what_the_contract_says(certified):

@@ -10,10 +10,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from robust_run import BALLS, CURVE, MINIMUM, WORST, write_run
-from typer.testing import CliRunner
 
 from qshield_qiskit import runs
-from qshield_qiskit.cli import app
 from qshield_qiskit.reporting.folder import RunFolder
 from qshield_qiskit.reporting.report import write_report
 from qshield_qiskit.reporting.robustness import read_run
@@ -55,12 +53,6 @@ class Page(HTMLParser):
 def page_of(paths, **settings):
     written = write_report([read_run(RunFolder(path), "digits: small_cnn") for path in paths], **settings)
     return Page(written.report.read_text()), written
-
-
-@pytest.fixture
-def qshield(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return lambda *words: CliRunner().invoke(app, list(words))
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from qshield_qiskit import catalog
-from qshield_qiskit.cli import app
 from qshield_qiskit.config import CircuitStudySettings
 from qshield_qiskit.devices.footprint import footprint
 from qshield_qiskit.studies import settings
@@ -23,12 +21,6 @@ QUICK = [
     "reps=1,2",
     "calibrations=fake_manila_5q",
 ]
-
-
-@pytest.fixture
-def qshield(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return lambda *words: CliRunner().invoke(app, list(words))
 
 
 def test_the_study_of_circuits(qshield):

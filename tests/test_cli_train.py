@@ -12,17 +12,8 @@ from pathlib import Path
 
 import pytest
 from hearing import COMMAND
-from typer.testing import CliRunner
-
-from qshield_qiskit.cli import app
 
 SMALL = ["data.train_images=200", "data.test_images=40", "training.epochs=1", "circuit.num_qubits=2"]
-
-
-@pytest.fixture
-def qshield(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return lambda *words: CliRunner().invoke(app, list(words))
 
 
 def test_train_evaluate_and_resume(qshield):

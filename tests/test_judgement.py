@@ -8,10 +8,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from qshield_qiskit import config, judgement, outcomes, runs
-from qshield_qiskit.cli import app
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.intervals import wilson_interval
@@ -471,12 +469,6 @@ def test_a_standing_verdict_is_used_only_for_what_it_is_about(run, monkeypatch):
 def test_a_verdict_beside_an_l2_attack_is_about_the_default_ball(run):
     found = judgement.judge_run(run, [*VERDICT, "attack.norm=l2", "attack.epsilon=2"], quick=True)
     assert found["epsilon"] == pytest.approx(32 / 255)
-
-
-@pytest.fixture
-def qshield(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return lambda *words: CliRunner().invoke(app, list(words))
 
 
 def test_attack_prints_one_object(qshield, run):
