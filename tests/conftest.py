@@ -1,5 +1,7 @@
 """Fixtures that tests of several files share."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -40,3 +42,19 @@ def qshield(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     return lambda *words: CliRunner().invoke(app, list(words))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """A few digits to train on."""
+    from qshield_qiskit.data import load_dataset
+
+    return load_dataset("digits", train_images=120, test_images=50, seed=0)
+
+
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as in a terminal: a process that was started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -8,15 +8,14 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 import pytest
 import torch
+from trainings import Interrupting, make, same, some
 
 from qshield_qiskit.catalog import load_backend, load_circuit
-from qshield_qiskit.config import TrainingSettings
 from qshield_qiskit.data import Split, load_dataset
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
@@ -25,33 +24,6 @@ from qshield_qiskit.training.fitting import fit
 from qshield_qiskit.training.history import HISTORY, Epoch
 from qshield_qiskit.training.keeping import BEST, LAST
 from qshield_qiskit.training.task import ClassifierTask
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load_dataset("digits", train_images=120, test_images=50, seed=0)
-
-
-def make(dataset, *, seed=0, backbone="dnn", branch="circuit", **options):
-    torch.manual_seed(seed)
-    return HybridClassifier(
-        load_circuit("full", 4),
-        load_backend("aer_noisy", 4),
-        num_classes=dataset.num_classes,
-        input_shape=dataset.shape,
-        backbone=backbone,
-        branch=branch,
-        **options,
-    )
-
-
-def some(**options):
-    return TrainingSettings(**{"epochs": 2, "batch_size": 32, "accelerator": "cpu", "threads": 1} | options)
-
-
-def same(one, other):
-    pairs = zip(one.state_dict().items(), other.state_dict().items(), strict=True)
-    return all(name == name_too and torch.equal(a, b) for (name, a), (name_too, b) in pairs)
 
 
 def test_training_learns(digits, tmp_path):
@@ -68,14 +40,6 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit(digits, tmp_path):
         fit(model, digits, some(), tmp_path / str(index), seed)
     assert same(models[0], models[1])
     assert not same(models[0], models[2])
-
-
-@pytest.fixture
-def ctrl_c():
-    """Ctrl-C as in a terminal: a process that was started in the background ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def test_a_process_that_ignores_ctrl_c_trains_in_any_thread(digits, tmp_path):
@@ -104,23 +68,6 @@ def test_a_stopped_training_goes_on_to_the_same_weights_to_the_bit(digits, tmp_p
     assert same(whole, resumed)
     for row, row_too in zip(rows, rows_too, strict=True):
         assert row[:4] == row_too[:4]
-
-
-class Interrupting(HybridClassifier):
-    """A model during whose n-th training step the user presses Ctrl-C, or another signal comes."""
-
-    @classmethod
-    def after(cls, model, steps, signum=signal.SIGINT):
-        model.__class__ = cls
-        model.steps_left, model.signum = steps, signum
-        return model
-
-    def branches(self, images):
-        self.steps_left -= self.training
-        if self.steps_left == 0:
-            os.kill(os.getpid(), self.signum)
-            threading.Event().wait(1)  # the signal arrives here
-        return super().branches(images)
 
 
 def test_a_training_that_a_batch_system_ends_says_so_by_its_exit_status_and_goes_on(digits, tmp_path):

@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_training import Interrupting, ctrl_c, make, same, some  # noqa: F401, a fixture
 from torch import nn
 from torch.nn.functional import cross_entropy
+from trainings import Interrupting, make, same, some
 
 from qshield_qiskit.config import DefenceSettings, load_settings
 from qshield_qiskit.data import load_dataset
@@ -26,11 +26,6 @@ from qshield_qiskit.training.history import HISTORY
 from qshield_qiskit.training.task import ClassifierTask
 
 CRAFTING = ["pgd", "trades", "fast", "free"]
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load_dataset("digits", train_images=120, test_images=50, seed=0)
 
 
 def defence(name, **options):
@@ -200,7 +195,7 @@ def test_every_model_takes_every_defence(digits, tmp_path, name, options):
 
 
 @pytest.mark.parametrize("name", [name for name in DEFENCES if name != "none"])
-def test_a_stopped_defence_goes_on_to_the_same_weights_to_the_bit(digits, tmp_path, name, ctrl_c):  # noqa: F811
+def test_a_stopped_defence_goes_on_to_the_same_weights_to_the_bit(digits, tmp_path, name, ctrl_c):
     whole, stopped, resumed = make(digits), make(digits), make(digits, seed=99)
     settings = some(
         epochs=3, defence={"name": name, "epsilon": 0.1, "steps": 2, "replays": 2, "warmup_epochs": 2}

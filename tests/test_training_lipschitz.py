@@ -7,20 +7,14 @@ import pytest
 import torch
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
-from test_training import make, some
+from trainings import make, some
 
 from qshield_qiskit.catalog import load_circuit
-from qshield_qiskit.data import load_dataset
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.quantum.template import CircuitTemplate
 from qshield_qiskit.training.fitting import fit
 from qshield_qiskit.training.lipschitz import LipschitzPenalty, build_penalty, encoding_slopes
 from qshield_qiskit.training.task import ClassifierTask
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load_dataset("digits", train_images=120, test_images=50, seed=0)
 
 
 def test_each_input_of_an_angle_encoding_turns_one_rotation():

@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 import torch
-from test_training import Interrupting, ctrl_c, make, same, some  # noqa: F401, a fixture
 from torch.nn.functional import cross_entropy
+from trainings import Interrupting, make, same, some
 
 from qshield_qiskit.catalog import load_backend
 from qshield_qiskit.config import load_settings
@@ -19,11 +19,6 @@ from qshield_qiskit.training.noise_aware import Devices, build_devices
 from qshield_qiskit.training.task import ClassifierTask
 
 NAMES = ["fake_manila_5q", "fake_torino_6q"]
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load_dataset("digits", train_images=120, test_images=50, seed=0)
 
 
 def test_a_layer_runs_on_another_device_for_a_while(digits):
@@ -96,7 +91,7 @@ def test_a_step_is_taken_on_the_device_that_was_drawn(digits):
     assert abs(loss - cross_entropy(model(batch[0]), batch[1])) > 1e-5
 
 
-def test_a_stopped_training_goes_on_to_the_same_weights_to_the_bit(digits, tmp_path, ctrl_c):  # noqa: F811
+def test_a_stopped_training_goes_on_to_the_same_weights_to_the_bit(digits, tmp_path, ctrl_c):
     whole, stopped, resumed = make(digits), make(digits), make(digits, seed=99)
     settings = some(
         epochs=3, noise_aware=0.5, noise_variants=2, defence={"name": "pgd", "epsilon": 0.1, "steps": 1}
