@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 from hearing import HEARING
+from idx_files import idx_bytes
 
 from qshield_qiskit.data import idx, load_dataset, medmnist
 from qshield_qiskit.data.download import RemoteFile, fetch
@@ -202,11 +203,6 @@ def test_two_processes_at_once_do_not_hurt_each_other(server, tmp_path):
         process.stderr.close()
     assert everything_under(tmp_path) == ["a.gz"]
     assert (tmp_path / "a.gz").read_bytes() == BODY
-
-
-def idx_bytes(array):
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
-    return header + array.tobytes()
 
 
 def test_mnist_is_downloaded_once_and_then_read_from_its_place(server, tmp_path, monkeypatch):

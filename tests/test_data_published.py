@@ -7,16 +7,12 @@ import tarfile
 import numpy as np
 import pytest
 import torch
+from idx_files import idx_bytes
 
 from qshield_qiskit.data import cifar10, idx, load_dataset, medmnist
 from qshield_qiskit.errors import InputError
 
 TEN = tuple("0123456789")
-
-
-def idx_bytes(array):
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
-    return header + array.tobytes()
 
 
 def test_checksums_and_class_names_are_those_that_torchvision_and_medmnist_know():

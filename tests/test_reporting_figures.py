@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from matplotlib import pyplot
-from matplotlib.figure import Figure
+from drawn import HOSTILE, is_drawn, texts
 
 from qshield_qiskit.reporting.comparison import Compared, Curve, Share
 from qshield_qiskit.reporting.figures import (
@@ -18,23 +17,9 @@ from qshield_qiskit.reporting.figures import (
 )
 from qshield_qiskit.reporting.gallery import gallery
 from qshield_qiskit.reporting.robustness import Examples, Key
-from qshield_qiskit.reporting.style import render
 
 PGD = Key("pgd", "linf", 0.1, None, False)
 WORST = PGD._replace(attack="worst_case")
-HOSTILE = "a $run$_{with} \\mathematics & <script>"
-
-
-def texts(figure):
-    return " ".join(text.get_text() for text in figure.findobj(match=lambda part: hasattr(part, "get_text")))
-
-
-def is_drawn(figure):
-    assert isinstance(figure, Figure)
-    pixels, vectors = render(figure, "name")
-    assert pixels.startswith(b"\x89PNG") and b"<svg" in vectors
-    assert not pyplot.get_fignums()  # pyplot keeps none of them
-    return pixels, vectors
 
 
 @pytest.mark.parametrize(

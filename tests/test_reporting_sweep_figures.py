@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from test_reporting_figures import HOSTILE, is_drawn, texts
+from drawn import HOSTILE, is_drawn, texts
 
 from qshield_qiskit.reporting.style import DPI
 from qshield_qiskit.reporting.sweep_figures import MARKS, Estimate, Panel, differences, worst_cases
