@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import time
 from functools import cache
 
 import numpy as np
@@ -43,14 +42,6 @@ def pub(sets=4, shots=64, observables=None, seed=0) -> Pub:
 def backend() -> Backend:
     snapshot = take_snapshot(fake_device("fake_manila"))
     return Backend.calibrated("ibm_standin", snapshot.reduce((3, 4)))
-
-
-def wait_until(condition, seconds=60.0) -> None:
-    """Wait for what another process or thread is about to do, but not for ever."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.02)
 
 
 def executor(file, **settings) -> ServiceExecutor:

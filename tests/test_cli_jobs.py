@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from hearing import COMMAND
 from ibm_standin import INSTANCE, TOKEN, Fault
-from submitting import executor, pub, start, wait_until
+from submitting import executor, pub, start
+from waiting import wait_until
 
 from qshield_qiskit.cli import app
 from qshield_qiskit.devices.jobs.ledger import Ledger
@@ -219,9 +220,7 @@ def test_watch_is_stopped_by_the_keyboard_and_nothing_is_lost(standin, qshield, 
     environment = {**os.environ, **service.environment, "QSHIELD_LEDGER": str(ledger)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         first = next(iter(service.jobs))
-        while service.asked("GET", f"/jobs/{first}") < 3:
-            assert process.poll() is None
-            service.closing.wait(0.05)
+        wait_until(lambda: service.asked("GET", f"/jobs/{first}") >= 3, process)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)[1]
     assert process.returncode in {1, 130}

@@ -7,11 +7,11 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from hearing import COMMAND
+from waiting import wait_until
 
 SMALL = ["data.train_images=200", "data.test_images=40", "training.epochs=1", "circuit.num_qubits=2"]
 
@@ -40,10 +40,7 @@ def test_a_training_that_is_stopped_says_how_to_go_on(tmp_path, signum, status):
     process = subprocess.Popen(
         [sys.executable, "-c", COMMAND, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
-    end = time.monotonic() + 120
-    while not list(tmp_path.glob("else where/digits/*/checkpoints/last.ckpt")):
-        assert process.poll() is None and time.monotonic() < end, process.communicate()
-        time.sleep(0.05)
+    wait_until(lambda: list(tmp_path.glob("else where/digits/*/checkpoints/last.ckpt")), process)
     process.send_signal(signum)
     _, err = process.communicate(timeout=60)
     assert process.returncode == status, err

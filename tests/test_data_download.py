@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
 from hearing import HEARING
 from idx_files import idx_bytes
+from waiting import wait_until
 
 from qshield_qiskit.data import idx, load_dataset, medmnist
 from qshield_qiskit.data.download import RemoteFile, fetch
@@ -171,13 +171,6 @@ fetch("set", [RemoteFile(sys.argv[1], sys.argv[2])], Path(sys.argv[3]))
 def fetch_in_a_process(server, folder):
     command = [sys.executable, "-c", FETCH, f"{server.address}/a.gz", md5(BODY), str(folder)]
     return subprocess.Popen(command, stderr=subprocess.PIPE)
-
-
-def wait_until(true):
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_an_interrupted_download_leaves_nothing(server, tmp_path):

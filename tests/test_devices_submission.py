@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ibm_standin import TOKEN, Fault, StandInDevice
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp, Statevector
-from submitting import MOMENTS, WAITING, backend, executor, processes, pub, start, wait_until
+from submitting import MOMENTS, WAITING, backend, executor, processes, pub, start
+from waiting import wait_until
 
 from qshield_qiskit.devices import primitives
 from qshield_qiskit.devices.backend import Backend

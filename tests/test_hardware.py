@@ -12,6 +12,7 @@ import pytest
 import torch
 from ibm_standin import TOKEN, Fault, StandInDevice
 from typer.testing import CliRunner
+from waiting import wait_until
 
 from qshield_qiskit import QuantumLayer, assembly, catalog, evaluation, hardware, judgement, runs
 from qshield_qiskit.cli import app
@@ -90,9 +91,7 @@ def test_kill_and_go_on(standin, run, tmp_path, delay):
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ.copy()
     )
-    deadline = time.monotonic() + 120
-    while service.submissions == 0 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: service.submissions, process)
     time.sleep(delay)
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -8,12 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
+from waiting import wait_until
 
 from qshield_qiskit.cli import app
 from qshield_qiskit.intervals import wilson_interval
@@ -175,18 +175,6 @@ def test_a_sweep_s_name_stays_in_the_folder_of_sweeps(tmp_path, monkeypatch, nam
     assert not list(tmp_path.iterdir())
 
 
-def wait_for(condition, process=None, seconds=200):
-    """Wait until something is true, as long as the process lives that brings it about."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        assert process is None or process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    raise AssertionError(f"nothing for {seconds} s: {condition}")
-
-
 def alive(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
@@ -216,7 +204,7 @@ def test_kill_9_of_a_worker_and_of_the_whole_command_loses_nothing_finished(tmp_
         path = root.path / (run or "") / history.HISTORY
         return history.read(path) if run and path.is_file() else []
 
-    wait_for(lambda: len(epochs()) >= 3, process)
+    wait_until(lambda: len(epochs()) >= 3, process)
     first_worker = int(state()["worker"].split(":")[1])
     os.kill(first_worker, signal.SIGKILL)
     seen = epochs()
@@ -225,7 +213,7 @@ def test_kill_9_of_a_worker_and_of_the_whole_command_loses_nothing_finished(tmp_
         path = root.path / state()["run"] / "robustness.json"
         return path.is_file() and [row["attack"] for row in json.loads(path.read_text())] == ["fgsm"]
 
-    wait_for(first_attack, process)
+    wait_until(first_attack, process)
     assert state()["attempts"] == 2
     surely = seen[:-1]  # of the last one the state may not have been written yet; then it is run again
     assert epochs()[: len(surely)] == surely  # gone on with, not begun again: the seconds would differ
@@ -234,7 +222,7 @@ def test_kill_9_of_a_worker_and_of_the_whole_command_loses_nothing_finished(tmp_
     assert second_worker != first_worker
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    wait_for(lambda: not alive(second_worker))
+    wait_until(lambda: not alive(second_worker))
     run = root.path / state()["run"]
     assert state()["state"] == "running"
     kept = [path for path in run.rglob("*") if path.is_file() and path.name != "robustness.json"]
