@@ -150,7 +150,7 @@ def test_leads_are_never_below_their_bounds(changes, norm):
     [("quantum_only", [-2, 4]), ("product", [-0.5, 3.5]), *((fusion, [-2, 3]) for fusion in MIXTURES)],
 )
 def test_a_class_leads_a_mixture_by_no_more_than_in_the_branch_where_it_leads_less(fusion, expected):
-    bounds = MarginBounds(hybrid(fusion=fusion), 0)
+    bounds = MarginBounds(hybrid(fusion=fusion).double(), 0)
 
     def always(*values: float) -> AffineForm:
         constant = torch.tensor(values).double()
@@ -161,6 +161,9 @@ def test_a_class_leads_a_mixture_by_no_more_than_in_the_branch_where_it_leads_le
     expected = torch.tensor(expected).double()
     torch.testing.assert_close(bounds._fused(classical, always(-2, 4)), expected)
     torch.testing.assert_close(bounds._in_logarithms(outcomes, classical, 0), expected)
+    single = MarginBounds(hybrid(fusion=fusion), 0)._in_logarithms(outcomes, classical, 0)
+    assert (single < expected + 1e-9).all() and (single < expected).any(), "it rounds its probabilities"
+    torch.testing.assert_close(single, expected, rtol=0, atol=0.01)
 
 
 @given(st.integers(0, 10**6), st.floats(1e-4, 0.02), st.sampled_from(["linf", "l2"]))
