@@ -11,10 +11,10 @@ from rich.console import Console
 
 from qshield_qiskit.robustness.verdict.evidence import Effort
 from qshield_qiskit.sweeps import sweep as sweeps
-from qshield_qiskit.sweeps.cell import work_on
 from qshield_qiskit.sweeps.grid import expand
 from qshield_qiskit.sweeps.live import MOST_ROWS, table, watching
 from qshield_qiskit.sweeps.sweep import Sweep, plan_sweep, run_sweep
+from qshield_qiskit.sweeps.work import work_on
 from qshield_qiskit.training.history import HISTORY
 
 SMALL = (

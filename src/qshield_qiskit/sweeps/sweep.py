@@ -27,8 +27,9 @@ from qshield_qiskit.reporting.sweep_folder import (
 )
 from qshield_qiskit.reporting.sweep_results import gather, to_parquet
 from qshield_qiskit.runs import METRICS
-from qshield_qiskit.sweeps.cell import work_on
-from qshield_qiskit.sweeps.grid import Cell, expand
+from qshield_qiskit.sweeps.cell import Cell
+from qshield_qiskit.sweeps.grid import expand
+from qshield_qiskit.sweeps.work import work_on
 from qshield_qiskit.sweeps.workers import workers
 
 SECONDS_BETWEEN_LOOKS = 0.5
