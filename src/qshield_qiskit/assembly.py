@@ -1,4 +1,4 @@
-"""From settings to objects: the images, the untrained model, and a trained one on the backend that they ask for."""
+"""From settings to objects: images, the untrained model, a trained one on a backend, and what that runs it on."""
 
 from __future__ import annotations
 
