@@ -1,4 +1,4 @@
-"""From settings to objects: images, the untrained model, a trained one on a backend, and what that runs it on."""
+"""From settings to objects: images, an untrained model, a trained one on a backend; and how that backend runs it."""
 
 from __future__ import annotations
 
