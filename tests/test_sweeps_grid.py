@@ -182,6 +182,8 @@ def test_a_wrong_grid_is_refused_in_one_line(dotted, says):
 def test_threads_are_an_option_of_sweeps():
     with pytest.raises(InputError, match=r"^training\.threads=4: .*try --threads N$"):
         plan_sweep("digits", ["training.threads=4"])
+    with pytest.raises(InputError, match=r"^training\.threads=1: .*try --threads N$"):
+        plan_sweep("digits", ["sweep.axes={training.threads: [1, 2]}"])
 
 
 def test_a_name_with_a_comma_can_be_chosen():

@@ -7,6 +7,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from qshield_qiskit.sweeps.groups import settings_of_groups
 
 
 def expand(
-    experiment: str | Path | None, dotted: Sequence[str], **common: Any
+    experiment: str | Path | None, dotted: Sequence[str], *, threads: int | None = None
 ) -> tuple[SweepSettings, list[Cell]]:
     """Expand an experiment's grid, and what was typed, into cells.
 
@@ -37,7 +38,7 @@ def expand(
         experiment: A name of experiments/ or a YAML file; None as for `load_settings`.
         dotted: Overrides. Commas make an axis; a value for an axis of the file takes that axis's place, or chooses
             among its names.
-        common: Sections whose settings are the same in every cell whatever was typed, such as `training={...}`.
+        threads: Threads of every cell, an option of sweeps; None: those of its own settings.
 
     Returns:
         What the sweep does, and its cells, the last axis varying fastest. Cells that would do the same are one.
@@ -63,13 +64,13 @@ def expand(
             axes.pop(key, None)
             fixed.append(override)
     _refuse_shadows(axes, fixed)
-    _refuse_other_attacks(sweep, axes, typed)
+    _refuse_idle(sweep, axes, typed, threads)
     cells: dict[str, Cell] = {}
     used: list[Settings] = []
     for point in itertools.product(*(values.items() for values in axes.values())):
         choices_here = dict(zip(axes, (label for label, _ in point), strict=True))
         words = [*fixed, *(override for _, chosen in point for override in chosen)]
-        cell = Cell(choices_here, _settled(experiment, words, common), sweep.attacks, sweep.verdict)
+        cell = Cell(choices_here, _settled(experiment, words, threads), sweep.attacks, sweep.verdict)
         used += [cell.settings, *settings_of_groups(cell.settings, cell.attacks)]
         cells.setdefault(cell.digest, cell)
     _refuse_unlimited_spending(used)
@@ -90,7 +91,7 @@ def _refuse_unlimited_spending(used: Sequence[Settings]) -> None:
             )
 
 
-def _settled(experiment: str | Path | None, words: Sequence[str], common: Mapping[str, Any]) -> Settings:
+def _settled(experiment: str | Path | None, words: Sequence[str], threads: int | None) -> Settings:
     asked = load_settings(experiment, words)
     settings = with_start_named(asked)
     if str(asked.training.start_from) == LAST:
@@ -98,11 +99,10 @@ def _settled(experiment: str | Path | None, words: Sequence[str], common: Mappin
             f"training.start_from={LAST}: when this sweep goes on, another run is the last; "
             f"try training.start_from={settings.training.start_from}"
         )
-    changed: dict[str, Any] = {}
-    for section, content in common.items():
-        before = getattr(settings, section)
-        changed[section] = before.model_copy(update=content) if isinstance(content, dict) else content
-    return settings.model_copy(update=changed)
+    if threads is None:
+        return settings
+    training = settings.training.model_copy(update={"threads": threads})
+    return settings.model_copy(update={"training": training})
 
 
 def _values(axis: str, values: Sequence[Any] | Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
@@ -144,10 +144,13 @@ def _refuse_shadows(axes: Mapping[str, Mapping[str, tuple[str, ...]]], fixed: Se
         owners |= dict.fromkeys(own, f"the axis {axis}")
 
 
-def _refuse_other_attacks(
-    sweep: SweepSettings, axes: Mapping[str, Mapping[str, tuple[str, ...]]], typed: Sequence[str]
+def _refuse_idle(
+    sweep: SweepSettings,
+    axes: Mapping[str, Mapping[str, tuple[str, ...]]],
+    typed: Sequence[str],
+    threads: int | None,
 ) -> None:
-    """Refuse a setting that would not count, because every group of attacks sets it for itself."""
+    """Refuse a setting that would not count: an option sets it, or every group of attacks sets it for itself."""
     groups = [{_key(override) for override in chosen} for chosen in sweep.attacks.values()]
     own = set.intersection(*groups) if groups else set()
     given = [
@@ -155,6 +158,8 @@ def _refuse_other_attacks(
         *(override for values in axes.values() for chosen in values.values() for override in chosen),
     ]
     for override in given:
+        if _key(override) == "training.threads" and threads is not None:
+            raise InputError(f"{override}: in a sweep it is an option; try --threads N")
         if _key(override) in own:
             raise InputError(
                 f"{override}: the sweep's groups of attacks ({', '.join(sweep.attacks)}) say that themselves; "
@@ -192,7 +197,4 @@ def _with_few_verdicts(sweep: SweepSettings, cells: Sequence[Cell]) -> list[Cell
     if sweep.verdict_seeds is None:
         return list(cells)
     judged = list(dict.fromkeys(cell.settings.seed for cell in cells))[: sweep.verdict_seeds]
-    return [
-        Cell(c.choices, c.settings, c.attacks, c.verdict if c.settings.seed in judged else "none")
-        for c in cells
-    ]
+    return [cell if cell.settings.seed in judged else replace(cell, verdict="none") for cell in cells]

@@ -79,10 +79,7 @@ def plan_sweep(
     """
     if name is not None:
         _check_name(name)
-    for override in dotted:
-        if override.startswith("training.threads="):
-            raise InputError(f"{override}: in a sweep it is an option; try --threads N")
-    settings, cells = expand(experiment, dotted, training={"threads": threads})
+    settings, cells = expand(experiment, dotted, threads=threads)
     first = cells[0].settings
     folder = SweepFolder((first.runs / SWEEPS / (name or first.experiment)).resolve())
     words = ["qshield", "sweep", *([experiment] if experiment else []), *dotted]
