@@ -285,13 +285,3 @@ def test_one_pixel_does_not_see_what_all_logits_have_in_common():
     one, other = (run(model, "one_pixel") for model in (trained_cnn(), Shifted(trained_cnn())))
     assert torch.equal(one.fooled, other.fooled)
     torch.testing.assert_close(one.examples, other.examples)
-
-
-def test_an_attacked_model_convolves_in_single_precision_and_not_in_less():
-    seen = []
-    before = torch.backends.cudnn.allow_tf32
-    model = trained_cnn()
-    model.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
-    run(model, "fgsm")
-    assert set(seen) == {False}
-    assert torch.backends.cudnn.allow_tf32 == before

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from qshield_qiskit import seeding
+
+Value = TypeVar("Value")
 
 
 @contextmanager
@@ -16,27 +19,61 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     """Put a model into eval mode with frozen weights, and give back its modes, gradients and weights' flags.
 
     Frozen weights let the quantum layer fuse all that follows its last input into one matrix, and spare every
-    backward pass the weights' share. Convolutions keep all digits of single precision: by default a GPU rounds to
-    ten bits (TF32), by more than certificates allow for.
+    backward pass the weights' share.
 
     Args:
         model: The model.
     """
     modes = {module: module.training for module in model.modules()}
     parameters = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
-    rounded = torch.backends.cudnn.allow_tf32
     model.eval()
     model.requires_grad_(False)
-    torch.backends.cudnn.allow_tf32 = False
     try:
-        yield
+        with full_precision():
+            yield
     finally:
-        torch.backends.cudnn.allow_tf32 = rounded
         for module, training in modes.items():
             module.training = training
         for parameter, requires_grad, gradient in parameters:
             parameter.requires_grad_(requires_grad)
             parameter.grad = gradient
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Let convolutions and products keep all digits of single precision for a while.
+
+    By default a GPU rounds what a convolution multiplies to ten bits (TF32), and products too where the process asked
+    for it, a CPU's even to seven: by more than certificates allow for, and than gradients to pixels can spare.
+    """
+    backends = torch.backends
+    rooms = (backends.cudnn, backends.mkldnn)
+    parts = [backends.cuda.matmul, backends.mkldnn.matmul, *(each for room in rooms for each in (room.conv, room.rnn))]
+    before = [part.fp32_precision for part in parts]
+    # torch has two sets of switches, and refuses to read the old ones where they contradict the new.
+    convolutions = _readable(lambda: bool(backends.cudnn.allow_tf32))
+    products = _readable(torch.get_float32_matmul_precision)
+
+    def switch(convolutions: bool | None, products: str | None, each: list[str]) -> None:
+        if convolutions is not None:
+            backends.cudnn.allow_tf32 = convolutions
+        if products is not None:
+            torch.set_float32_matmul_precision(products)
+        for part, precision in zip(parts, each, strict=True):
+            part.fp32_precision = precision
+
+    switch(False, "highest", ["ieee"] * len(parts))
+    try:
+        yield
+    finally:
+        switch(convolutions, products, before)
+
+
+def _readable(read: Callable[[], Value]) -> Value | None:
+    try:
+        return read()
+    except RuntimeError:
+        return None
 
 
 @contextmanager
