@@ -44,11 +44,12 @@ def test_what_shots_make_of_the_distance_by_themselves(both_sampled):
 
 
 def test_one_backend_by_shots_differs_by_its_shots_alone(run):
-    found = gap.compare_run(run, [*FEW, "backend=aer_noisy,aer_noisy", "backend.shots=1000"])
+    many = [*FEW[:-1], "attack.images=40"]
+    found = gap.compare_run(run, [*many, "backend=aer_noisy,aer_noisy", "backend.shots=1000"])
     exact, sampled = found["backends"]
     assert (exact["shots"], exact["from_first"]) == (None, 0.0)
     assert sampled["shots"] == 1000
-    assert sampled["from_first"] == pytest.approx(sampled["from_shots_alone"], rel=0.3)
+    assert sampled["from_first"] == pytest.approx(sampled["from_shots_alone"], rel=0.5)  # 5 sigma
     assert exact["attacked"] == sampled["attacked"]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from qshield_qiskit import config, judgement, outcomes, runs
+from qshield_qiskit import assembly, config, judgement, outcomes, runs
 from qshield_qiskit.config import load_settings
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.intervals import wilson_interval
@@ -316,6 +316,13 @@ def test_the_twin_has_no_weights_to_keep(twin):
     assert "no circuit" in refused(twin, *PGD, "attack.bpda=aer_ideal")
 
 
+def test_a_run_keeps_its_model_where_it_is(twin, monkeypatch):
+    monkeypatch.setattr(assembly, "torch_device", lambda settings: torch.device("meta"))  # as a GPU would be
+    moved = assembly.on_backend(twin.model, twin.config, "attack")
+    assert {each.device.type for each in moved.parameters()} == {"meta"}
+    assert {each.device.type for each in twin.model.parameters()} == {"cpu"}
+
+
 def test_a_stand_in_is_the_model_on_another_backend(run, monkeypatch):
     given: list[dict] = []
     honest = judgement.attack
@@ -326,7 +333,7 @@ def test_a_stand_in_is_the_model_on_another_backend(run, monkeypatch):
     stand_in = given[0]["differentiable"]
     assert stand_in.backend.noise_model is None
     for key, value in run.model.state_dict().items():
-        assert torch.equal(stand_in.state_dict()[key], value)
+        assert torch.equal(stand_in.state_dict()[key].cpu(), value)
 
 
 def test_transfer_from_another_run(run, twin):

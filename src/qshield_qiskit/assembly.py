@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -112,6 +113,8 @@ def on_backend(
     if model.branch == "circuit" and model.template is not None:
         device = _backend(settings, model.template.num_qubits, purpose, terms)
         model = model.with_backend(device, settings.backend.sampling())
+    else:
+        model = deepcopy(model)  # `to` would move the given one itself
     return model.to(torch_device(settings))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -47,8 +47,8 @@ def full_precision() -> Iterator[None]:
     for it, a CPU's even to seven: by more than certificates allow for, and than gradients to pixels can spare.
     """
     backends = torch.backends
-    rooms = (backends.cudnn, backends.mkldnn)
-    parts = [backends.cuda.matmul, backends.mkldnn.matmul, *(each for room in rooms for each in (room.conv, room.rnn))]
+    of_the_cpu: list[Any] = [getattr(backends.mkldnn, name) for name in ("matmul", "conv", "rnn")]
+    parts = [backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn, *of_the_cpu]
     before = [part.fp32_precision for part in parts]
     # torch has two sets of switches, and refuses to read the old ones where they contradict the new.
     convolutions = _readable(lambda: bool(backends.cudnn.allow_tf32))
