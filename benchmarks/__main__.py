@@ -2,14 +2,14 @@
 
 Work, for a batch of 128 in float64 unless said otherwise: (i) forward, (ii) forward and the gradient to the inputs,
 (iii) the gradient to 24 trainable weights as well. Candidates of one table take turns in one process; a ratio is the
-other's time over ours.
+other's time over ours. `python -m benchmarks step --device cuda` times training steps on a GPU, and writes nothing.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,27 @@ from rich.table import Table
 from benchmarks import layer, step
 
 RESULTS = Path(__file__).parent / "results.json"
+PARTS = {"layer": lambda _: layer.measure(), "step": step.measure}
 TITLES = ("engine", "noise", "work", "batch", "milliseconds", "spread", "ratio")
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("part", nargs="?", choices=PARTS, help="what to measure; both, if none is named")
+    parser.add_argument(
+        "--device", default="cpu", help="of the training step; the layer's peers know the CPU alone"
+    )
+    asked = parser.parse_args()
+    if asked.device != "cpu" and asked.part != "step":
+        parser.error(f"--device {asked.device} is for the training step; try: step --device {asked.device}")
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
-    for name, measure in {"layer": layer.measure, "step": step.measure}.items():
-        if sys.argv[1:] and name not in sys.argv[1:]:
-            continue
-        for title, part in measure():
+    for name in [asked.part] if asked.part else PARTS:
+        for title, part in PARTS[name](asked.device):
             _print(title, part)
             rows += part
-    if not sys.argv[1:]:
+    if not asked.part:
         RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
         print(
             f"wrote {RESULTS.name}; Python {platform.python_version()}, torch {torch.__version__}, one thread"

@@ -19,10 +19,10 @@ WORK = {"none": "training step", "pgd": "4-step adversarial training step"}
 SHAPE = (1, 28, 28)
 
 
-def measure() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def measure(device: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield a titled list of result rows for each backbone and defence."""
     for backbone, defence in CASES:
-        steps = {branch: training_step(backbone, branch, defence) for branch in ("circuit", "none")}
+        steps = {branch: training_step(backbone, branch, defence, device) for branch in ("circuit", "none")}
         timings = take_turns(steps, rounds=70, seconds=0.01)
         rows = []
         for branch, timing in timings.items():
@@ -47,15 +47,15 @@ def measure() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         yield f"{backbone}: the hybrid's {WORK[defence]} costs {cost:.3f}x its twin's", rows
 
 
-def training_step(backbone: str, branch: str, defence: str) -> Callable[[], object]:
-    """One step of Adam on a batch of random images, or on what a defence makes of them."""
+def training_step(backbone: str, branch: str, defence: str, device: str) -> Callable[[], object]:
+    """One step of Adam on a batch of random images, or on what a defence makes of them, until the device is done."""
     torch.manual_seed(0)
     template, backend = load_circuit("full", NUM_QUBITS), load_backend("aer_noisy", NUM_QUBITS)
     model = HybridClassifier(
         template, backend, num_classes=10, input_shape=SHAPE, backbone=backbone, branch=branch
-    )
+    ).to(device)
     optimiser = torch.optim.Adam(model.parameters())
-    images, labels = torch.rand(BATCH, *SHAPE), torch.randint(10, (BATCH,))
+    images, labels = torch.rand(BATCH, *SHAPE).to(device), torch.randint(10, (BATCH,)).to(device)
     defend = build_defence(DefenceSettings(name=defence, epsilon=EPSILON), seed=0)  # type: ignore[arg-type]
     defend.begin_epoch(0, 0, images.device)
 
@@ -65,6 +65,6 @@ def training_step(backbone: str, branch: str, defence: str) -> Callable[[], obje
         loss = defend.loss(model(shown), labels)
         torch.autograd.backward(loss)
         optimiser.step()
-        return loss
+        return loss.item()  # waits for the GPU
 
     return call
