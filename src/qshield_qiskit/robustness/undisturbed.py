@@ -47,8 +47,12 @@ def full_precision() -> Iterator[None]:
     for it, a CPU's even to seven: by more than certificates allow for, and than gradients to pixels can spare.
     """
     backends = torch.backends
-    of_the_cpu: list[Any] = [getattr(backends.mkldnn, name) for name in ("matmul", "conv", "rnn")]
-    parts = [backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn, *of_the_cpu]
+    parts: list[Any] = [
+        getattr(room, operation)
+        for room in (backends.cuda, backends.cudnn, backends.mkldnn)
+        for operation in ("matmul", "conv", "rnn")
+        if hasattr(room, operation)
+    ]
     before = [part.fp32_precision for part in parts]
     # torch has two sets of switches, and refuses to read the old ones where they contradict the new.
     convolutions = _readable(lambda: bool(backends.cudnn.allow_tf32))
