@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from qshield_qiskit.catalog import load_backend, load_circuit
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.models.hybrid import HybridClassifier
+from qshield_qiskit.models.pretrained import loading_call, read_config
 from qshield_qiskit.quantum.template import CircuitTemplate
 
 SHAPE = (1, 8, 8)
@@ -315,6 +316,8 @@ def test_loading_a_folder_runs_no_code_that_it_names(tmp_path):
     )
     _change(tmp_path, backend={"name": str(code), "num_qubits": 2, "options": {"p": 0.2}})
     call = f"pass backend=load_backend({str(code)!r}, 2, p=0.2)"
+    says = loading_call(tmp_path, read_config(tmp_path))
+    assert says.endswith(f'from_pretrained("{tmp_path}", backend=qs.{call.partition("=")[2]})')
     with pytest.raises(InputError) as refused:
         HybridClassifier.from_pretrained(tmp_path)
     assert str(refused.value).endswith(call)

@@ -11,7 +11,7 @@ from qshield_qiskit import runs
 from qshield_qiskit.cli.console import Json, emit, stdout, stdout_kept_for_json
 from qshield_qiskit.errors import InputError
 from qshield_qiskit.files import write_atomically
-from qshield_qiskit.models.pretrained import TENSORS
+from qshield_qiskit.models.pretrained import TENSORS, loading_call, read_config
 from qshield_qiskit.reporting.model_card import model_card
 from qshield_qiskit.reporting.robustness import read_run
 
@@ -36,7 +36,8 @@ def command(
         raise InputError(f"{folder}: a model is there already; say --replace, or another folder with --to")
     with stdout_kept_for_json(json):
         attacked = read_run(run.folder, runs.describe(run.config))
-        card = model_card(attacked, runs.training_command(run), folder)
+        loads = loading_call(folder, read_config(run.folder.path))
+        card = model_card(attacked, runs.training_command(run), folder.name, loads)
         try:
             run.model.save_pretrained(folder)
             write_atomically(folder / "README.md", card)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -73,20 +74,35 @@ def read_config(folder: Path) -> SavedModel:
     return SavedModel.from_json(folder / CONFIG, _read(folder / CONFIG))
 
 
+def loading_call(folder: Path, saved: SavedModel) -> str:
+    """Give the call that loads a model from a folder, with its backend where one must be passed."""
+    arguments = json.dumps(folder.as_posix(), ensure_ascii=False)
+    if saved.branch == "circuit" and (saved.backend is None or _danger(saved.backend) is not None):
+        arguments += ", backend=" + ("..." if saved.backend is None else f"qs.{_backend_call(saved.backend)}")
+    return f"qs.HybridClassifier.from_pretrained({arguments})"
+
+
 def _saved_backend(saved: SavedBackend | None, folder: Path) -> Backend:
     """Make the backend that a folder names, unless that is more than a folder from elsewhere should bring about."""
     if saved is None:
         raise InputError(f"{folder}: its backend cannot be made again from its files; pass backend=")
-    danger = None
-    if catalog.is_file("backends", saved.name):
-        danger = "is Python that loading would run; if you trust it"
-    elif catalog.asks_service(saved.name):
-        danger = "is asked for in your account's name; if you want that"
-    if danger is not None:
-        options = "".join(f", {key}={value!r}" for key, value in saved.options.items())
-        call = f"load_backend({saved.name!r}, {saved.num_qubits}{options})"
+    if (danger := _danger(saved)) is not None:
+        call = _backend_call(saved)
         raise InputError(f"{folder / CONFIG}: its backend {saved.name!r} {danger}, pass backend={call}")
     return catalog.load_backend(saved.name, saved.num_qubits, **saved.options)
+
+
+def _danger(saved: SavedBackend) -> str | None:
+    if catalog.is_file("backends", saved.name):
+        return "is Python that loading would run; if you trust it"
+    return (
+        "is asked for in your account's name; if you want that" if catalog.asks_service(saved.name) else None
+    )
+
+
+def _backend_call(saved: SavedBackend) -> str:
+    options = "".join(f", {key}={value!r}" for key, value in saved.options.items())
+    return f"load_backend({saved.name!r}, {saved.num_qubits}{options})"
 
 
 def load_weights(model: HybridClassifier, file: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
@@ -16,13 +15,14 @@ from qshield_qiskit.reporting.robustness import RobustRun
 from qshield_qiskit.reporting.titles import ball_title, radius_title
 
 
-def model_card(run: RobustRun, training_command: str, folder: Path) -> str:
+def model_card(run: RobustRun, training_command: str, name: str, loading_call: str) -> str:
     """Write a model card in the hub's format: metadata, then the table of attacks under its verdict.
 
     Args:
         run: The attacked run.
         training_command: What to type to train it again.
-        folder: Where the model is, as it will be loaded.
+        name: Of the model.
+        loading_call: What to type in Python to load it.
 
     Returns:
         Markdown. No robustness figure stands on it without its verdict; where there are more, it says of which balls.
@@ -45,7 +45,7 @@ def model_card(run: RobustRun, training_command: str, folder: Path) -> str:
         library_name="qshield-qiskit",
         tags=["quantum-machine-learning", "qiskit", "adversarial-robustness"],
         datasets=[dataset],
-        model_name=folder.name,
+        model_name=name,
         eval_results=[
             EvalResult(
                 task_type="image-classification",
@@ -62,7 +62,7 @@ def model_card(run: RobustRun, training_command: str, folder: Path) -> str:
         data.to_yaml(),
         "---",
         "",
-        f"# {folder.name}",
+        f"# {name}",
         "",
         f"{run.description}; {metrics['parameters']:,} parameters, seed {metrics['seed']}. Clean accuracy "
         f"{100 * float(metrics['odr']):.1f} % (n = {metrics['n']:,}, 95 % interval {low:.1f} to {high:.1f}).",
@@ -70,7 +70,7 @@ def model_card(run: RobustRun, training_command: str, folder: Path) -> str:
         "```python",
         "import qshield_qiskit as qs",
         "",
-        f'model = qs.HybridClassifier.from_pretrained("{folder.as_posix()}")  # images in [0, 1] to logits',
+        f"model = {loading_call}  # images in [0, 1] to logits",
         "```",
         "",
         "*No masking detected* does not mean robust: it means that the ways of fooling oneself that the verdict tries "
