@@ -11,7 +11,7 @@ import torch
 
 from qshield_qiskit import certification, judgement, runs
 from qshield_qiskit.config import load_settings
-from qshield_qiskit.errors import InputError
+from qshield_qiskit.errors import BudgetSpent, InputError
 from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.reporting.certificates import read_certificates, read_items
 from qshield_qiskit.reporting.certified import (
@@ -53,6 +53,20 @@ def certified(trained, tmp_path_factory):
     attack = ("attack=pgd,deepfool", "attack.images=10", "attack.epsilon=0.05,0.3", "attack.options.steps=8")
     judgement.attack_run(copy, attack)
     return copy, rows
+
+
+def test_a_certificate_is_kept_although_the_next_one_ends_early(trained, tmp_path, monkeypatch):
+    run, honest = runs.load_run(shutil.copytree(trained, tmp_path / trained.name)), certification.certify
+
+    def spent(model, images, labels, name, **settings):
+        if name == "smoothing":
+            raise BudgetSpent("the budget is spent")
+        return honest(model, images, labels, name, **settings)
+
+    monkeypatch.setattr(certification, "certify", spent)
+    with pytest.raises(BudgetSpent):
+        certification.certify_run(run, (*FEW, "certificate=noise,smoothing"))
+    assert [row["certificate"] for row in read_items(run.folder)] == ["noise"]
 
 
 def test_rows_and_radii_are_what_the_contract_says(certified):

@@ -30,7 +30,7 @@ Announce = Callable[[str], Any]
 def certify_run(
     run: Run, dotted: Sequence[str] = (), *, terms: Terms | None = None, announce: Announce | None = None
 ) -> list[Row]:
-    """Certify a run's predictions and keep the radius of every image.
+    """Certify a run's predictions and keep the radius of every image, certificate by certificate.
 
     Args:
         run: The run.
@@ -61,14 +61,12 @@ def certify_run(
                     progress=None if announce is None else announce(name),
                     **options,
                 )
+                new = [_keep(run, name, each, target) for each in found]
             except DoesNotApplyError as reason:
-                rows.append(
-                    _identity(name, None, {}, target)
-                    | {"applies": False, "says": f"does not apply: {reason}"}
-                )
-                continue
-            rows += [_keep(run, name, each, target) for each in found]
-    put_certificates(run.folder, rows)
+                nothing = {"applies": False, "says": f"does not apply: {reason}"}
+                new = [_identity(name, None, {}, target) | nothing]
+            put_certificates(run.folder, new)
+            rows += new
     return rows
 
 
