@@ -25,7 +25,6 @@ TITLES = ("engine", "noise", "work", "batch", "milliseconds", "spread", "ratio")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("part", nargs="?", choices=PARTS, help="what to measure; both, if none is named")
     parser.add_argument(
