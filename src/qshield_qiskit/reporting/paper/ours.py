@@ -104,8 +104,11 @@ class Ours:
         bounded = [row for row in self.rows if row["epsilon"] is not None]
         balls = sorted({ball_title(row["norm"], row["epsilon"]) for row in bounded})
         datasets: list[Any] = sorted({row["dataset"] for row in self.rows})
+        of_seeds = f"seed {seeds[0]}"
+        if len(seeds) > 1:
+            of_seeds = f"seeds {', '.join(map(str, seeds))}, ± half the 95 % t interval"
         return [
-            f"Ours: {', '.join(datasets)}, seeds {', '.join(map(str, seeds))}, ± half the 95 % t interval; "
+            f"Ours: {', '.join(datasets)}, {of_seeds}; "
             f"attacked: {counts[-1] if counts else 0} images within {', '.join(balls) or 'nothing'}, "
             f"groups {', '.join(groups(self.rows)) or 'none'}; "
             f"{', '.join(map(str, threads)) or '?'} thread a cell. {_defences(self.rows)}",
