@@ -228,7 +228,9 @@ def test_modules_are_private_fresh_and_leave_no_trace(here):
 def test_an_installed_package_ships_its_own_copies(tmp_path):
     package = Path(qshield_qiskit.__file__).parent
     site = tmp_path / "site"
-    shutil.copytree(package, site / "qshield_qiskit", ignore=shutil.ignore_patterns("__pycache__"))
+    # A wheel has the circuits there already, a checkout has not.
+    left_out = shutil.ignore_patterns("__pycache__", "circuits")
+    shutil.copytree(package, site / "qshield_qiskit", ignore=left_out)
     (site / "qshield_qiskit" / "shipped" / "circuits").mkdir()
     (site / "qshield_qiskit" / "shipped" / "circuits" / "only.py").write_text(GOOD.format(what="only"))
     (tmp_path / "empty").mkdir()
@@ -236,7 +238,8 @@ def test_an_installed_package_ships_its_own_copies(tmp_path):
         "from qshield_qiskit.catalog import find\n"
         "print(*(f'{entry.name}:{entry.origin}' for entry in find('circuits').values()))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(site)}
+    before = os.environ.get("PYTHONPATH")  # where what it depends on may lie
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *([before] if before else [])])}
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=tmp_path / "empty",
