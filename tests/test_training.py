@@ -5,15 +5,13 @@ import dataclasses
 import math
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 import pytest
 import torch
-from trainings import Interrupting, make, same, some
+from trainings import Interrupting, make, run_alone, same, some
 
 from qshield_qiskit.catalog import load_backend, load_circuit
 from qshield_qiskit.data import Split, load_dataset
@@ -413,9 +411,7 @@ def test_two_processes_give_the_weights_of_one(tmp_path):
             """
         )
     )
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = run_alone(script)
     refusal = "the loss is no longer a number after epoch 1; try a smaller training.learning_rate"
     assert done.stdout == f"trained\n{refusal}\n", done.stderr
     assert done.stderr == ""
@@ -471,9 +467,7 @@ def test_processes_draw_apart_and_a_resumed_one_draws_what_it_would_have(tmp_pat
             """
         )
     )
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = run_alone(script)
     assert done.stdout == "drawn\n", done.stderr
 
 
@@ -496,9 +490,7 @@ def test_processes_train_a_model_of_which_one_branch_does_not_predict(tmp_path, 
             """
         )
     )
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = run_alone(script)
     assert done.stdout == "20\n", done.stderr
 
 

@@ -1,7 +1,5 @@
 """Training that defends: closed forms, the ball, resumption, and models that resist where others do not."""
 
-import subprocess
-import sys
 import textwrap
 from functools import cache
 
@@ -11,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy
-from trainings import Interrupting, make, same, some
+from trainings import Interrupting, make, run_alone, same, some
 
 from qshield_qiskit.config import DefenceSettings, load_settings
 from qshield_qiskit.data import load_dataset
@@ -369,8 +367,6 @@ def test_two_processes_defend_one_model(tmp_path):
             """
         )
     )
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
-    )
+    done = run_alone(script)
     assert done.stdout == "trained\n", done.stderr
     assert done.stderr == ""

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import torch
@@ -31,6 +33,15 @@ def some(**options):
 def same(one, other):
     pairs = zip(one.state_dict().items(), other.state_dict().items(), strict=True)
     return all(name == name_too and torch.equal(a, b) for (name, a), (name_too, b) in pairs)
+
+
+def run_alone(script):
+    """Run a script in a process of its own; torch does not warn there of a machine that cannot look up its own name."""
+    quiet = {**os.environ, "TORCH_CPP_LOG_LEVEL": "ERROR"}
+    words = [sys.executable, script]
+    return subprocess.run(
+        words, cwd=script.parent, env=quiet, capture_output=True, text=True, timeout=600, check=False
+    )
 
 
 class Interrupting(HybridClassifier):
