@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 import torch
@@ -82,6 +83,29 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(run, tmp_p
     assert all(torch.equal(tensor, mine[name]) for name, tensor in again.model.state_dict().items())
     assert not torch.equal(other.model.head.weight, run.model.head.weight)
     assert again.metrics["odr"] == run.metrics["odr"]
+
+
+class Late(torch.Tensor):
+    """A tensor that, as on a GPU, whoever wants to see it waits for."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        found = super().__torch_function__(func, types, args, kwargs)
+        if func is not torch.Tensor.cpu:
+            return found
+        time.sleep(1)
+        return found.as_subclass(torch.Tensor)
+
+
+def test_an_evaluation_takes_until_its_last_answer_is_there(run, monkeypatch):
+    honest = evaluation.classify
+
+    def classify(*words):
+        found = honest(*words)
+        return found._replace(logits=found.logits.cpu().as_subclass(Late))
+
+    monkeypatch.setattr(evaluation, "classify", classify)
+    assert evaluation.evaluate(run)["seconds"] >= 1
 
 
 @pytest.mark.parametrize("branch", ["none", "control"])

@@ -45,16 +45,16 @@ def evaluate(run: Run, dotted: Sequence[str] = (), *, terms: Terms | None = None
     start, stopped = time.perf_counter(), None
     with assembly.conversation(model):
         try:
-            logits = classify(model, images, settings.evaluation.batch_size).logits
+            logits = classify(model, images, settings.evaluation.batch_size).logits.cpu()
         except BudgetSpent as stop:
             stopped, outcomes = str(stop), getattr(stop, "figures", None)
             if outcomes is None or np.isnan(outcomes).all():
                 raise
             known = torch.from_numpy(outcomes)
-            logits = classify(model, images, settings.evaluation.batch_size, outcomes=known).logits
-    seconds = time.perf_counter() - start
-    answered = ~logits.isnan().any(1).cpu()
-    predicted, labels = logits.cpu()[answered].argmax(1), labels[answered]
+            logits = classify(model, images, settings.evaluation.batch_size, outcomes=known).logits.cpu()
+    seconds = time.perf_counter() - start  # a GPU has answered by then
+    answered = ~logits.isnan().any(1)
+    predicted, labels = logits[answered].argmax(1), labels[answered]
     figures = {
         "backend": settings.backend.name,
         "calibration": assembly.calibration(model),
