@@ -6,13 +6,15 @@ import os
 import pytest
 from typer.testing import CliRunner
 
-from qshield_qiskit.cli import app
+from qshield_qiskit.cli import app, doctor
 from qshield_qiskit.devices.service import account
 
 
 @pytest.fixture
 def checks(monkeypatch, tmp_path):
     """Run the doctor in an empty folder and home, with some environment, and give its checks by name."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(doctor, "ROOM_FOR_DATA", 0)  # however full the disk is
     monkeypatch.setattr(account, "SAVED", tmp_path / "home" / "qiskit-ibm.json")
     monkeypatch.delenv("QISKIT_IBM_TOKEN", raising=False)
     monkeypatch.delenv("QSHIELD_DATA", raising=False)
