@@ -79,19 +79,6 @@ def test_what_a_gpu_answers_is_compared_on_the_cpu(run, monkeypatch):
     assert gap.compare_run(run, dotted) == expected
 
 
-def test_examples_are_tried_in_the_precision_that_they_were_made_in(run, monkeypatch):
-    """Many lie just beyond a boundary, and what a GPU rounds otherwise would carry them back."""
-    seen, honest = [], gap.classify
-
-    def classify(*words):
-        seen.append(torch.backends.cudnn.conv.fp32_precision)
-        return honest(*words)
-
-    monkeypatch.setattr(gap, "classify", classify)
-    gap.compare_run(run, [*FEW, "backend=aer_ideal,aer_noisy"])
-    assert seen == ["ieee", "ieee"]
-
-
 def test_the_first_backend_is_at_no_distance_from_itself(run):
     first, second = gap.compare_run(run, [*FEW, "backend=fake_manila,aer_noisy"])["backends"]
     assert first["shots"] == 4096

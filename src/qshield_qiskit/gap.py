@@ -23,7 +23,6 @@ from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.models.hybrid import Branches
 from qshield_qiskit.robustness.attacking import attack
 from qshield_qiskit.robustness.attacks import choose
-from qshield_qiskit.robustness.undisturbed import full_precision
 from qshield_qiskit.runs import Run
 from qshield_qiskit.seeding import derive, seed_everything
 from qshield_qiskit.subjects import Subject, subject
@@ -182,7 +181,7 @@ def _outcomes(target: Subject, examples: Tensor, announce: Announce) -> tuple[Br
         )
     seed_everything(derive(target.settings.seed, "comparison"))
     images = torch.cat([target.images, examples])
-    with assembly.conversation(target.model), full_precision():  # examples lie on boundaries
+    with assembly.conversation(target.model):
         found = classify(target.model, images, target.settings.evaluation.batch_size)
     both = Branches(*(None if stage is None else stage.cpu() for stage in found))  # type: ignore[arg-type]
     half = len(examples)

@@ -16,6 +16,7 @@ from torchmetrics.functional.classification import (
 
 from qshield_qiskit.intervals import wilson_interval
 from qshield_qiskit.models.hybrid import Branches, HybridClassifier
+from qshield_qiskit.precision import full_precision
 
 AVERAGES: tuple[Literal["macro"], Literal["micro"], Literal["weighted"]] = ("macro", "micro", "weighted")
 TIMED_STEPS = 10
@@ -40,6 +41,7 @@ def classify(
 ) -> Branches:
     """Classify images as `predict` does and keep every stage, without gradients, on the model's device.
 
+    All digits of single precision are kept, as under attack: adversarial examples lie close to boundaries.
     Where the circuit is sampled all images are one job, however many batches the backbone takes: a queue is waited
     for once.
 
@@ -51,7 +53,7 @@ def classify(
     """
     parameter = next(model.parameters())
     model.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), full_precision():
         batches = [part.to(parameter.device, parameter.dtype) for part in torch.split(images, batch_size)]
         if model.shots is None:
             return Branches.joined([model.branches(part) for part in batches])

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from qshield_qiskit.models.hybrid import HybridClassifier
 from qshield_qiskit.robustness.attacking import attack
+from qshield_qiskit.training.figures import classify
 
 ASKED = {
     "nothing": "pass",
@@ -48,13 +50,25 @@ def test_an_attacked_model_keeps_all_digits(asked):
     # In a process of its own: not all that torch can be asked for can be taken back.
     code = f"""
 import torch
-from test_robustness_precision import switches_under_attack
+from test_precision import switches_under_attack
 {asked}
 before, seen, after = switches_under_attack()
 assert seen and all(each == ["ieee"] * 4 + [False, "highest"] for each in seen), seen
 assert before == after, (before, after)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)
+
+
+def test_images_are_classified_as_they_are_attacked():
+    """Many examples lie just beyond a boundary, and rounding would carry them back."""
+    model = HybridClassifier(None, None, num_classes=2, input_shape=(1, 8, 8), branch="none")
+    seen = []
+    model.register_forward_hook(lambda *_: seen.append(switches()))
+    model.backbone.register_forward_hook(lambda *_: seen.append(switches()))
+    before = switches()
+    classify(model, torch.rand(4, 1, 8, 8), batch_size=2)
+    assert seen and all(each == ["ieee"] * 4 + [False, "highest"] for each in seen)
+    assert switches() == before
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
