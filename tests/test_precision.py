@@ -20,6 +20,7 @@ ASKED = {
     "products, by the new switch": "torch.backends.cuda.matmul.fp32_precision = 'tf32'",
     "everything": "torch.backends.fp32_precision = 'tf32'",
 }
+ALL_DIGITS = ["ieee"] * 4 + [False, "highest"]
 
 
 def switches():
@@ -50,10 +51,10 @@ def test_an_attacked_model_keeps_all_digits(asked):
     # In a process of its own: not all that torch can be asked for can be taken back.
     code = f"""
 import torch
-from test_precision import switches_under_attack
+from test_precision import ALL_DIGITS, switches_under_attack
 {asked}
 before, seen, after = switches_under_attack()
-assert seen and all(each == ["ieee"] * 4 + [False, "highest"] for each in seen), seen
+assert seen and all(each == ALL_DIGITS for each in seen), seen
 assert before == after, (before, after)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)
@@ -67,7 +68,7 @@ def test_images_are_classified_as_they_are_attacked():
     model.backbone.register_forward_hook(lambda *_: seen.append(switches()))
     before = switches()
     classify(model, torch.rand(4, 1, 8, 8), batch_size=2)
-    assert seen and all(each == ["ieee"] * 4 + [False, "highest"] for each in seen)
+    assert seen and all(each == ALL_DIGITS for each in seen)
     assert switches() == before
 
 

@@ -93,11 +93,12 @@ def _saved_backend(saved: SavedBackend | None, folder: Path) -> Backend:
 
 
 def _danger(saved: SavedBackend) -> str | None:
+    """Say what keeps a backend from being made just because a folder names it, if anything does."""
     if catalog.is_file("backends", saved.name):
         return "is Python that loading would run; if you trust it"
-    return (
-        "is asked for in your account's name; if you want that" if catalog.asks_service(saved.name) else None
-    )
+    if catalog.asks_service(saved.name):
+        return "is asked for in your account's name; if you want that"
+    return None
 
 
 def _backend_call(saved: SavedBackend) -> str:
